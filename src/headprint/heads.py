@@ -1,0 +1,244 @@
+"""Where each layer's attention heads meet their output projection.
+
+The places are found by structure, not by a table of model families: a layer's attention module is one that is called
+attention and owns query weights; its output projection is its child (or, in BERT's family, its neighbour) with one of
+the few leaf names in use. What the projection reads is ``(B, T, heads · head_dim)``. Whether that reading is exact for
+a family is not believed but measured: see :mod:`headprint.verify`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from headprint.errors import InputError
+
+# Called attention, but not softmax attention of a token over its past: no matrix A, or another sequence's.
+_LINEAR = re.compile(r"linear|lightning|delta|mamba|rwkv|recurrent|lstm|conv|retention|ssm|mixer", re.I)
+_CROSS = re.compile(r"cross|encoder_?attn|encdec|residual|indexer|compressor", re.I)
+_ATTENTION = re.compile(r"attention|attn", re.I)
+_QUERY = re.compile(
+    r"^(q|query|q_?proj|q_?[ab]_proj|q_lin|wq|wqkv|w_?qkv|qkv|qkv_?proj|query_key_value|c_attn|q_attn|in_proj|project_q"
+    r"|query_proj|mixed_qkv|query_states)$",
+    re.I,
+)
+# In the order of trust: the first that exists is the projection.
+_OUTPUT = (
+    "o_proj", "out_proj", "dense", "c_proj", "wo", "o_a_proj", "out_lin", "attention_out", "output_proj", "out", "o",
+)  # fmt: skip
+_NEIGHBOUR = "output.dense"
+# A norm between A·V and the projection mixes heads, so the tap goes before it (BitNet).
+_SUB_NORM = ("attn_sub_norm", "inner_attn_ln", "sub_norm")
+_HEADS = ("num_heads", "num_attention_heads", "n_heads", "n_head", "num_q_heads", "attention_heads")
+_CONFIG_HEADS = (*_HEADS, "num_query_heads", "decoder_attention_heads")
+_HEAD_DIM = ("v_head_dim", "head_dim", "head_size", "attention_head_size")
+_REFUSED = {
+    "DiffLlamaAttention": "differential attention subtracts two attention matrices, so no single A belongs to a head",
+    "LSHSelfAttention": "hashed attention sorts keys into buckets: there is no T×T matrix per head",
+}
+
+
+class UnsupportedModel(InputError):
+    """The activation level cannot be exact for this model; the message says why."""
+
+
+@dataclass(frozen=True)
+class HeadSite:
+    """One layer's heads, at the module that reads their concatenated outputs.
+
+    Attributes:
+        layer: Row of the pattern, counted from 0.
+        name: Path of ``module`` inside the model.
+        module: Its first positional input is z, (B, T, heads · head_dim).
+        heads: Heads of this layer.
+        head_dim: Width of one head's output (the value's width, which is not always hidden / heads).
+        attention: The module that computes the attention.
+    """
+
+    layer: int
+    name: str
+    module: nn.Module
+    heads: int
+    head_dim: int
+    attention: nn.Module
+
+
+@dataclass(frozen=True)
+class HeadMap:
+    """All heads of a model.
+
+    Attributes:
+        sites: Layers with softmax self-attention, in the order of their rows.
+        layers: L, rows of the pattern, with those that have no site.
+        heads: H, columns of the pattern: the most heads that any layer has.
+        absent: Row without a site -> the reason. Its levels are NaN, never zero.
+    """
+
+    sites: tuple[HeadSite, ...]
+    layers: int
+    heads: int
+    absent: dict[int, str]
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    """The model below ``torch.compile``, data-parallel and PEFT wrappers; its modules are the same objects."""
+    while True:
+        if isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):
+            model = inner
+        elif isinstance(inner := getattr(model, "module", None), nn.Module) and not hasattr(model, "config"):
+            model = inner
+        elif hasattr(model, "peft_config") and callable(getattr(model, "get_base_model", None)):
+            model = model.get_base_model()
+        else:
+            return model
+
+
+def locate(model: nn.Module) -> HeadMap:
+    """Find every self-attention head of a causal language model.
+
+    Vision and audio towers, encoders and cross-attention are not measured: the level is a statement about the
+    decoder's attention over its own tokens.
+
+    Args:
+        model: A transformers model, bare or wrapped by PEFT, ``torch.compile`` or DDP, quantised or not.
+
+    Returns:
+        The sites and the shape of the pattern.
+
+    Raises:
+        UnsupportedModel: There is no softmax attention, or a form of it for which no exact level exists.
+    """
+    model = unwrap(model)
+    names = {id(module): name for name, module in model.named_modules()}
+    sites: list[HeadSite] = []
+    absent: dict[int, str] = {}
+    row = 0
+    taken: dict[int, int] = {}
+    for layer in _layers(model):
+        found = list(_attentions(layer))
+        for parent, attention in found:
+            if id(attention) in taken:
+                absent[row] = f"shares the attention of row {taken[id(attention)]}, where its levels are summed"
+            else:
+                sites.append(_site(model, row, parent, attention, names))
+                taken[id(attention)] = row
+            row += 1
+        if not found:
+            absent[row] = f"{_mixer_name(layer)} has no softmax attention"
+            row += 1
+    if not sites:
+        raise UnsupportedModel(
+            f"{type(model).__name__} has no softmax attention heads that headprint can find: "
+            "use a model with softmax attention layers"
+        )
+    return HeadMap(tuple(sites), row, max(site.heads for site in sites), absent)
+
+
+def _layers(model: nn.Module) -> list[nn.Module]:
+    """The decoder's layers: the members of every outermost ModuleList that holds a self-attention module."""
+    decoder = model.get_decoder() if hasattr(model, "get_decoder") else model
+    stacks: list[nn.ModuleList] = []
+
+    def walk(module: nn.Module) -> None:
+        for child in module.children():
+            if isinstance(child, nn.ModuleList):
+                if any(True for layer in child for _ in _attentions(layer)):
+                    stacks.append(child)
+            else:
+                walk(child)
+
+    walk(decoder)
+    return [layer for stack in stacks for layer in stack]
+
+
+def _attentions(layer: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:
+    """Softmax self-attention modules of one layer, each after the module that holds it."""
+
+    def walk(parent: nn.Module, name: str, module: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:
+        kind = type(module).__name__
+        if _CROSS.search(name) or _CROSS.search(kind):
+            return
+        owns_query = any(_QUERY.match(child) for child, _ in module.named_children())
+        if _ATTENTION.search(kind) and not _LINEAR.search(kind) and owns_query:
+            yield parent, module
+            return
+        for child_name, child in module.named_children():
+            yield from walk(module, child_name, child)
+
+    yield from walk(layer, "", layer)
+
+
+def _mixer_name(layer: nn.Module) -> str:
+    for module in layer.modules():
+        if _LINEAR.search(type(module).__name__):
+            return type(module).__name__
+    return type(layer).__name__
+
+
+def _site(
+    model: nn.Module, row: int, parent: nn.Module, attention: nn.Module, names: dict[int, str]
+) -> HeadSite:
+    kind = type(attention).__name__
+    if kind in _REFUSED:
+        raise UnsupportedModel(f"{type(model).__name__}: {_REFUSED[kind]}")
+    where = f"{type(model).__name__}, {names[id(attention)]} ({kind})"
+    module = _projection(parent, attention)
+    if module is None:
+        raise UnsupportedModel(f"{where}: no output projection found among its children")
+    width = _input_width(module)
+    heads, head_dim = _split(model, attention, row, width, where)
+    return HeadSite(row, names[id(module)], module, heads, head_dim, attention)
+
+
+def _projection(parent: nn.Module, attention: nn.Module) -> nn.Module | None:
+    for name in (*_SUB_NORM, *_OUTPUT):
+        if isinstance(child := getattr(attention, name, None), nn.Module):
+            return child
+    try:
+        return parent.get_submodule(_NEIGHBOUR)
+    except AttributeError:
+        return None
+
+
+def _input_width(module: nn.Module) -> int | None:
+    """Width of what the projection reads: nn.Linear, quantised and LoRA-wrapped ones say; Conv1D stores (in, out)."""
+    if isinstance(width := getattr(module, "in_features", None), int):
+        return width
+    weight = getattr(module, "weight", None)
+    if weight is None:
+        return None
+    return int(weight.shape[0])
+
+
+def _split(
+    model: nn.Module, attention: nn.Module, row: int, width: int | None, where: str
+) -> tuple[int, int]:
+    """Heads and head width of one layer, checked against each other where both are known."""
+    heads = _first_int(attention, _HEADS, row)
+    if heads is None:
+        config = getattr(attention, "config", None) or getattr(model, "config", None)
+        heads = _first_int(config, _CONFIG_HEADS, row)
+    if heads is None:
+        raise UnsupportedModel(f"{where}: the number of heads is neither on the module nor in the config")
+    if width is None:
+        head_dim = _first_int(attention, _HEAD_DIM, row)
+        if head_dim is None:
+            raise UnsupportedModel(f"{where}: the width of the projection's input is unknown")
+        return heads, head_dim
+    if width % heads:
+        raise UnsupportedModel(f"{where}: {width} inputs do not divide into {heads} heads")
+    return heads, width // heads
+
+
+def _first_int(owner: Any, names: tuple[str, ...], row: int) -> int | None:
+    for name in names:
+        value = getattr(owner, name, None)
+        if isinstance(value, (list, tuple)) and row < len(value):
+            value = value[row]
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+    return None
