@@ -1,0 +1,129 @@
+"""Per-example losses from the labelled positions only, a chunk of logits at a time.
+
+The logits of a batch, (B, T, V), are by far the largest tensor of a language model's loss, and most rows of them are
+not wanted: prompt and padding carry no label. So the body runs alone, the labelled rows of its last hidden state are
+gathered, and the model's *own* head code (projection, soft-capping, logit scale, whatever it does) maps them to
+logits chunk by chunk, each chunk's gradient taken at once (as in Liger Kernel's fused linear cross-entropy,
+arXiv 2410.10989). What remains is one backward through the body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from headprint.heads import unwrap
+
+IGNORE = -100
+"""The label of a position without loss, as everywhere in transformers."""
+
+_LOGITS_PER_CHUNK = {"cpu": 2**24}
+_LOGITS_PER_CHUNK_ACCELERATOR = 2**27
+
+
+def split_head(model: nn.Module) -> tuple[nn.Module, Callable[[Tensor], Tensor]] | None:
+    """A causal language model as its body and its head.
+
+    Args:
+        model: A transformers causal language model, bare or wrapped (PEFT, DDP).
+
+    Returns:
+        The body, and a function from hidden states (n, d) to logits (n, V) that runs the model's own forward with the
+        body's place taken by those hidden states. None if the model does not name its body.
+    """
+    causal = unwrap(model)
+    body = getattr(causal, getattr(causal, "base_model_prefix", "") or " ", None)
+    if not isinstance(body, nn.Module) or body is causal:
+        return None
+
+    def head(hidden: Tensor) -> Tensor:
+        stand_in = _StandIn(hidden[None])
+        own_forward = body.__dict__.get("forward")
+        body.forward = lambda *_, **__: stand_in  # type: ignore[method-assign]
+        try:
+            token = torch.zeros(1, 1, dtype=torch.long, device=hidden.device)
+            return causal(input_ids=token, use_cache=False).logits[0]
+        finally:
+            if own_forward is None:
+                del body.forward
+            else:  # accelerate puts its device moves there
+                body.forward = own_forward
+
+    return body, head
+
+
+class _StandIn(tuple[Any, ...]):
+    """What a body returns, as far as heads look: the hidden state by position or name, nothing else."""
+
+    last_hidden_state: Tensor
+
+    def __new__(cls, hidden: Tensor) -> _StandIn:
+        self = super().__new__(cls, (hidden,))
+        self.last_hidden_state = hidden
+        return self
+
+    def __getattr__(self, name: str) -> None:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return None
+
+
+def backward(
+    model: nn.Module,
+    inputs: Mapping[str, Tensor],
+    labels: Tensor,
+    weights: Tensor,
+    *,
+    logits_per_chunk: int | None = None,
+) -> Tensor:
+    """Run the model on a batch and the backward of Σ weight · (token loss) through its body.
+
+    Args:
+        model: A causal language model with frozen weights and something in its graph that wants a gradient.
+        inputs: ``input_ids`` (B, T) and what else the forward takes.
+        labels: (B, T), unshifted as in transformers; -100 where no loss.
+        weights: What one token's loss counts, (B, T); read where ``labels`` are set.
+        logits_per_chunk: Elements of the largest logits tensor held at a time.
+
+    Returns:
+        The negative log-likelihood of every labelled token in nats, (B, T), zero elsewhere; no graph.
+    """
+    where = F.pad(labels[:, 1:] != IGNORE, (1, 0))  # the first token is never predicted
+    targets, token_weights = labels[where], weights[where]
+    parts = split_head(model)
+    if parts is None:
+        logits = model(**inputs, use_cache=False).logits
+        rows, head = logits[:, :-1][where[:, 1:]], lambda logits: logits
+    else:
+        body, head = parts
+        hidden = body(**inputs, use_cache=False)[0]
+        rows = hidden[:, :-1][where[:, 1:].to(hidden.device)]
+
+    targets = targets.to(rows.device)
+    gradient = torch.empty_like(rows)
+    nll = rows.new_empty(len(rows), dtype=torch.promote_types(rows.dtype, torch.float32))
+    token_weights = token_weights.to(nll)
+    step = max(1, (logits_per_chunk or _default_chunk(rows.device)) // _vocabulary(model))
+    for start in range(0, len(rows), step):
+        chunk = slice(start, start + step)
+        part = rows[chunk].detach().requires_grad_()
+        with torch.enable_grad():
+            loss = F.cross_entropy(head(part).to(nll.dtype), targets[chunk], reduction="none")
+        (gradient[chunk],) = torch.autograd.grad(loss, part, token_weights[chunk])
+        nll[chunk] = loss.detach()
+    rows.backward(gradient)
+    return torch.zeros(labels.shape, dtype=nll.dtype, device=nll.device).masked_scatter_(
+        where.to(nll.device), nll
+    )
+
+
+def _default_chunk(device: torch.device) -> int:
+    return _LOGITS_PER_CHUNK.get(device.type, _LOGITS_PER_CHUNK_ACCELERATOR)
+
+
+def _vocabulary(model: nn.Module) -> int:
+    return int(unwrap(model).config.get_text_config().vocab_size)

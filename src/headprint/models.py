@@ -1,0 +1,165 @@
+"""Models and tokenizers: loading them, what they are (for provenance), and settings lent for one call."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from headprint.errors import InputError
+from headprint.heads import unwrap
+
+EMBEDDED = "lab"
+"""The name of the small model that is shipped inside the package."""
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
+
+
+def load(
+    name: str,
+    *,
+    dtype: str = "auto",
+    device: str | None = None,
+    attn_implementation: str | None = None,
+    trust_remote_code: bool = False,
+) -> tuple[nn.Module, Any]:
+    """Load a model and its tokenizer.
+
+    Args:
+        name: A directory, a hub id, or ``"lab"`` for the embedded model. A directory of a PEFT adapter loads its base
+            model with the adapter on it.
+        dtype: ``"auto"`` as stored, or ``"float32"``, ``"bfloat16"``, ``"float16"``, ``"float64"``.
+        device: Such as ``"cuda"`` or ``"cpu"``; ``"auto"`` spreads the model over all devices (accelerate); None is
+            the accelerator if there is one.
+        attn_implementation: Attention kernel; None is the model's default.
+        trust_remote_code: Run code that comes with the model. Off, and weights are read from safetensors only.
+
+    Raises:
+        InputError: There is no such model, it cannot be read, or it wants remote code.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    if dtype != "auto" and dtype not in DTYPES:
+        raise InputError(f"dtype is {dtype!r}: want auto or one of {', '.join(DTYPES)}")
+    if name == EMBEDDED:
+        from headprint.lab import model_path
+
+        name = str(model_path())
+    elif Path(name).exists() and not _holds_model(Path(name)):
+        raise InputError(f"{name} holds no model: want a directory with config.json (or adapter_config.json)")
+    options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
+    placement = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, **options)
+        model = AutoModelForCausalLM.from_pretrained(
+            name,
+            dtype=dtype if dtype == "auto" else DTYPES[dtype],
+            attn_implementation=attn_implementation,
+            use_safetensors=None if trust_remote_code else True,
+            device_map="auto" if placement == "auto" else None,
+            **options,
+        )
+    except (OSError, ValueError, ImportError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"cannot load the model {name!r}: {reason}") from error
+    if placement != "auto":
+        try:
+            model.to(placement)
+        except RuntimeError as error:
+            raise InputError(f"cannot put the model on device {placement!r}: {str(error).splitlines()[0]}") from error
+    return model.eval(), tokenizer
+
+
+def _holds_model(directory: Path) -> bool:
+    return any((directory / name).is_file() for name in ("config.json", "adapter_config.json"))
+
+
+def fingerprint(model: nn.Module) -> str:
+    """A hash of every parameter: name, shape, dtype and bits. Reads the weights once, on their device.
+
+    Two models share it only if they hold the same weights, wherever they were loaded from: what a resumed run and a
+    comparison need to know. Rows of each tensor are hashed by ``torch.hash_tensor``, the row hashes by SHA-256.
+    """
+    digest = hashlib.sha256()
+    for name, parameter in sorted(unwrap(model).named_parameters()):
+        digest.update(f"{name} {tuple(parameter.shape)} {parameter.dtype}".encode())
+        if parameter.device.type != "meta" and parameter.numel():
+            rows = parameter.detach().reshape(len(parameter) if parameter.dim() > 1 else 1, -1)
+            digest.update(torch.hash_tensor(rows, dim=1).cpu().numpy().tobytes())
+    return digest.hexdigest()[:32]
+
+
+def describe(model: nn.Module) -> dict[str, Any]:
+    """What a reader of a pattern wants to know of the model it came from (JSON-able)."""
+    causal = unwrap(model)
+    config = causal.config
+    adapters = getattr(model, "active_adapters", None)
+    return {
+        "id": str(getattr(config, "_name_or_path", "") or type(causal).__name__),
+        "revision": getattr(config, "_commit_hash", None),
+        "family": config.model_type,
+        "class": type(causal).__name__,
+        "parameters": sum(p.numel() for p in causal.parameters()),
+        "adapters": list(adapters) if isinstance(adapters, list) else [],
+    }
+
+
+def kernel(model: nn.Module) -> str:
+    """The attention kernel in use, as transformers names it."""
+    return str(getattr(unwrap(model).config, "_attn_implementation", None) or "eager")
+
+
+def dtype_name(model: nn.Module) -> str:
+    """The dtype of the model's floating-point weights, such as ``"bfloat16"``."""
+    floating = (p.dtype for p in model.parameters() if p.is_floating_point())
+    return str(next(floating, torch.float32)).removeprefix("torch.")
+
+
+def input_device(model: nn.Module) -> torch.device:
+    """Where token ids go: the device of the input embedding."""
+    weight = getattr(unwrap(model).get_input_embeddings(), "weight", None)
+    return weight.device if weight is not None else next(model.parameters()).device
+
+
+@contextmanager
+def using_kernel(model: nn.Module, attn_implementation: str | None) -> Iterator[None]:
+    """Lend the model another attention kernel, and give its own back.
+
+    Raises:
+        InputError: The model or this machine does not have that kernel.
+    """
+    before = kernel(model)
+    if attn_implementation in (None, before):
+        yield
+        return
+    causal = unwrap(model)
+    try:
+        causal.set_attn_implementation(attn_implementation)
+    except (ValueError, ImportError) as error:
+        raise InputError(f"{type(causal).__name__} cannot use attention kernel {attn_implementation!r}: {error}") from error
+    try:
+        yield
+    finally:
+        causal.set_attn_implementation(before)
+
+
+@contextmanager
+def computing_in(model: nn.Module, dtype: str | None) -> Iterator[None]:
+    """Compute in a lower precision by autocast; the weights stay as they are.
+
+    Raises:
+        InputError: The dtype is unknown, or wider than the weights.
+    """
+    own = dtype_name(model)
+    if dtype in (None, own):
+        yield
+        return
+    if dtype not in ("bfloat16", "float16") or own in ("bfloat16", "float16"):
+        raise InputError(f"the model's weights are {own}: load it in {dtype} instead of asking for {dtype} here")
+    with torch.autocast(input_device(model).type, DTYPES[dtype]):
+        yield

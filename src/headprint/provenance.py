@@ -1,0 +1,31 @@
+"""Where a number comes from: what every pattern, set and run carries with it."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+PACKAGES = ("headprint", "torch", "transformers", "tokenizers", "datasets")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide the numbers."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # such as headprint itself, run from a bare source tree
+            continue
+    return found
+
+
+def collect(settings: dict[str, Any], **described: dict[str, Any]) -> dict[str, Any]:
+    """Settings with what they are about described in more words, and versions.
+
+    Args:
+        settings: All that decides the numbers (JSON-able).
+        described: More facts for entries of ``settings`` that are mappings, such as ``model``.
+    """
+    merged = {name: {**facts, **settings.get(name, {})} for name, facts in described.items()}
+    return {**settings, **merged, "versions": versions()}
