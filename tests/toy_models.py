@@ -1,7 +1,12 @@
-"""Every causal language model of the installed transformers, at toy size, with random weights."""
+"""Every causal language model of the installed transformers, at toy size, with random weights.
+
+A family's own default config is shrunk by attribute names that configs share; what a family wants beyond that stands in
+``OVERRIDES``. A family that a newer transformers adds is therefore built too, as far as it speaks the common names.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,48 +15,107 @@ from transformers import CONFIG_MAPPING, AutoModelForCausalLM, PretrainedConfig,
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 FAMILIES = tuple(sorted(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES))
-
 VOCAB = 96
 LAYERS = 3
-# Attribute -> toy value, set wherever a config has it: hidden 32, 4 heads of 8, 2 key-value heads, 3 layers.
-TOY: dict[str, Any] = {
-    "vocab_size": VOCAB,
-    "hidden_size": 32, "d_model": 32, "n_embd": 32, "dim": 32, "emb_dim": 32, "embedding_size": 32, "word_embed_proj_dim": 32,
-    "intermediate_size": 48, "ffn_dim": 48, "decoder_ffn_dim": 48, "encoder_ffn_dim": 48, "n_inner": 48, "dff": 48, "dim_ff": 48, "d_inner": 48,
-    "feed_forward_size": 48, "shared_expert_intermediate_size": 16, "moe_intermediate_size": 16, "expert_ffn_hidden_size": 16,
-    "shared_intermediate_size": 16, "block_ff_dim": 48, "dense_intermediate_size": 48,
-    "num_hidden_layers": LAYERS, "n_layer": LAYERS, "n_layers": LAYERS, "num_layers": LAYERS, "decoder_layers": LAYERS, "encoder_layers": 1,
-    "num_attention_heads": 4, "n_head": 4, "n_heads": 4, "num_heads": 4, "decoder_attention_heads": 4, "encoder_attention_heads": 4,
-    "num_decoder_attention_heads": 4, "num_encoder_attention_heads": 4, "num_decoder_layers": LAYERS, "num_encoder_layers": 1,
-    "num_key_value_heads": 2, "num_kv_heads": 2,
-    "head_dim": 8, "dim_head": 8, "attention_head_dim": 8, "kv_channels": 8, "attention_head_size": 8, "d_kv": 8,
-    "q_lora_rank": 16, "kv_lora_rank": 16, "qk_rope_head_dim": 4, "qk_nope_head_dim": 8, "qk_head_dim": 12, "v_head_dim": 8,
-    "max_position_embeddings": 64, "n_positions": 64, "max_seq_len": 64, "n_ctx": 64,
-    "n_routed_experts": 4, "num_experts": 4, "num_local_experts": 4, "moe_num_experts": 4, "num_experts_per_tok": 2, "num_experts_per_token": 2,
-    "moe_k": 2, "moe_topk": 2, "n_shared_experts": 1, "n_group": 1, "topk_group": 1, "first_k_dense_replace": 1,
-    "sliding_window": 6, "attention_window": 6,
-    "mamba_n_heads": 4, "mamba_d_head": 16, "mamba_d_state": 8, "mamba_n_groups": 1, "mamba_d_ssm": 64, "mamba_chunk_size": 8, "ssm_state_size": 8,
-    "mamba_num_heads": 4, "mamba_head_dim": 16, "n_groups": 1, "chunk_size": 8, "state_size": 8, "time_step_rank": 4, "lru_width": 32,
-    "linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_key_head_dim": 8, "linear_value_head_dim": 8, "linear_conv_kernel_dim": 3,
-    "hidden_size_per_layer_input": 8, "vocab_size_per_layer_input": VOCAB, "laurel_rank": 8, "index_n_heads": 2, "index_head_dim": 8, "index_topk": 4,
-    "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
+
+# Attribute names that mean the same thing in many configs, by their toy value.
+_SAME: dict[Any, Sequence[str]] = {
+    VOCAB: ("vocab_size", "vocab_size_per_layer_input"),
+    LAYERS: ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "decoder_layers", "num_decoder_layers"),
+    32: (
+        "hidden_size", "d_model", "n_embd", "emb_dim", "dim", "embedding_size", "word_embed_proj_dim", "lru_width",
+        "output_hidden_size", "hidden_size_global",
+    ),
+    48: (
+        "intermediate_size", "ffn_dim", "decoder_ffn_dim", "encoder_ffn_dim", "n_inner", "dff", "dim_ff", "d_inner",
+        "block_ff_dim", "dense_intermediate_size", "feed_forward_size", "intermediate_size_mlp",
+    ),
+    16: (
+        "moe_intermediate_size", "shared_expert_intermediate_size", "moe_shared_expert_intermediate_size",
+        "expert_ffn_hidden_size", "shared_intermediate_size", "ffn_hidden_size_expert", "q_lora_rank", "kv_lora_rank",
+        "mamba_d_head", "mamba_head_dim", "router_hidden_size", "o_lora_rank", "adapter_rank",
+    ),
+    64: ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx", "model_max_length", "mamba_d_ssm"),
+    4: (
+        "num_attention_heads", "n_head", "n_heads", "num_heads", "decoder_attention_heads", "num_decoder_attention_heads",
+        "encoder_attention_heads", "num_encoder_attention_heads", "n_routed_experts", "num_experts", "num_local_experts",
+        "moe_num_experts", "mamba_n_heads", "mamba_num_heads", "n_mamba_heads", "linear_num_value_heads", "time_step_rank",
+        "qk_rope_head_dim", "index_topk", "rotary_dim", "linear_num_heads",
+    ),
+    2: (
+        "num_key_value_heads", "num_kv_heads", "num_experts_per_tok", "num_experts_per_token", "moe_k", "moe_topk", "top_k_experts",
+        "linear_num_key_heads", "swa_num_key_value_heads", "num_global_key_value_heads",
+    ),
+    8: (
+        "head_dim", "dim_head", "attention_head_dim", "kv_channels", "attention_head_size", "d_kv", "qk_nope_head_dim",
+        "v_head_dim", "swa_head_dim", "swa_v_head_dim", "global_head_dim", "index_head_dim", "mamba_d_state", "ssm_state_size",
+        "state_size", "chunk_size", "mamba_chunk_size", "linear_key_head_dim", "linear_value_head_dim", "linear_head_dim",
+        "hidden_size_per_layer_input", "laurel_rank", "index_n_heads",
+    ),
+    1: ("mamba_n_groups", "n_groups", "n_shared_experts", "n_group", "topk_group", "first_k_dense_replace", "encoder_layers",
+        "num_encoder_layers", "moe_num_shared_experts", "bos_token_id", "num_expert_group", "num_shared_experts"),
+    6: ("sliding_window", "attention_window", "window_size"),
+    0: ("pad_token_id", "num_nextn_predict_layers", "num_kv_shared_layers"),
+    12: ("qk_head_dim",),
 }  # fmt: skip
+TOY = {name: value for value, names in _SAME.items() for name in names} | {"is_decoder": True, "eos_token_id": 2}
+_PER_LAYER = ("layer_types", "mlp_layer_types", "layers_block_type", "indexer_types")
+
+_HYBRID = ["linear_attention", "full_attention", "linear_attention"]
+OVERRIDES: dict[str, dict[str, Any]] = {
+    "bamba": {"attn_layer_indices": [1]},
+    "granitemoehybrid": {"layer_types": _HYBRID},
+    "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1},
+    "lfm2_moe": {"layer_types": ["conv", "full_attention", "full_attention"], "num_dense_layers": 1},
+    "zaya": {"num_experts_per_tok": 1, "sliding_window": ..., "layer_types": ["hybrid"] * LAYERS},
+    "zamba": {"num_hidden_layers": 5, "layers_block_type": ["mamba", "hybrid", "mamba", "hybrid", "mamba"], "head_dim": ..., "attention_head_dim": 16},
+    "gpt_neo": {"attention_types": [[["global", "local"], 1], [["global"], 1]]},
+    "mamba2": {"head_dim": 16, "num_heads": 4},
+    "big_bird": {"attention_type": "original_full"},
+    "xmod": {"default_language": "en_XX", "languages": ["en_XX"]},
+    "qwen4_exp_text": {"indexer_n_heads": 8, "indexer_kv_heads": 1, "indexer_head_dim": 8, "indexer_budget": 8, "indexer_compress_ratio": 2},
+    "longcat_flash": {"head_dim": 4},
+    "dbrx": {"attn_config": {"default": {"rope_theta": 1e4}, "kv_n_heads": 2, "rope_theta": 1e4}},
+    "cohere_compass_text": {"rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": 1e4}}},
+    "dots3_note_text": {"swa_num_attention_heads": 2, "swa_num_key_value_heads": 2, "swa_q_lora_rank": 16, "swa_kv_lora_rank": 16, "swa_head_dim": 12, "swa_qk_nope_head_dim": 8, "swa_v_head_dim": 8, "shared_experts_intermediate_size": 16},
+    "blt": {"encoder_hash_byte_group_vocab": 100},
+    "reformer": {"axial_pos_embds_dim": [16, 16], "axial_pos_shape": [8, 8], "attn_layers": ["local", "local", "local"], "local_attn_chunk_length": 4, "lsh_attn_chunk_length": 4, "num_buckets": 2},
+}
 
 
 def toy_config(family: str, **extra: Any) -> PretrainedConfig:
     """The family's config at toy size."""
-    config_class = CONFIG_MAPPING[family]
-    return _shrink(config_class, OVERRIDES.get(family, {}) | extra)
+    return _shrink(CONFIG_MAPPING[family], OVERRIDES.get(family, {}) | extra)
 
 
 def _shrink(config_class: type[PretrainedConfig], extra: dict[str, Any]) -> PretrainedConfig:
-    default = config_class()
-    known = {key: value for key, value in TOY.items() if hasattr(default, key)}
+    extra = dict(extra)
+    default = config_class(**extra.pop("default", {}))
+    known = {name: value for name, value in TOY.items() if _can_set(default, name)}
+    if _can_set(default, "kv_lora_rank"):  # multi-head latent attention has neither grouped keys nor one head width
+        known.pop("head_dim", None)
+        known["num_key_value_heads"] = 4
+    for name in _PER_LAYER:
+        if _can_set(default, name) and isinstance(kinds := getattr(default, name), (list, tuple)) and kinds:
+            known[name] = _cover(kinds)
     for name in default.sub_configs:
         sub = getattr(default, name, None)
         if isinstance(sub, PretrainedConfig):
             known[name] = _shrink(type(sub), extra.pop(name, {}))
-    return config_class(**(known | extra))
+    return config_class(**{name: value for name, value in (known | extra).items() if value is not ...})
+
+
+def _can_set(config: PretrainedConfig, name: str) -> bool:
+    """Whether the config has the attribute itself, not as a synonym or a computed property."""
+    if name in config.attribute_map or isinstance(getattr(type(config), name, None), property):
+        return False
+    return name in config.__dict__
+
+
+def _cover(kinds: Sequence[str]) -> list[str]:
+    """LAYERS kinds of layer, every kind among them if they fit, ending as the original does."""
+    distinct = list(dict.fromkeys(reversed(kinds)))
+    return [distinct[i % len(distinct)] for i in range(max(LAYERS, len(distinct)))][::-1]
 
 
 def randomise(model: nn.Module, seed: int = 0) -> None:
@@ -59,18 +123,18 @@ def randomise(model: nn.Module, seed: int = 0) -> None:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
-            if parameter.is_floating_point():
-                noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float32)
-                scale = 0.3 if parameter.ndim < 2 else parameter.shape[-1] ** -0.5
-                parameter.copy_(noise * scale + (1.0 if parameter.ndim == 1 and parameter.mean() > 0.5 else 0.0))
+            noise = torch.randn(parameter.shape, generator=generator)
+            if parameter.ndim < 2:
+                parameter.add_(0.3 * noise)
+            else:
+                parameter.copy_(noise * parameter.shape[-1] ** -0.5)
 
 
-def toy_model(family: str, *, attention: str | None = "eager", dtype: torch.dtype = torch.float32, **extra: Any) -> PreTrainedModel:
+def toy_model(
+    family: str, *, attention: str | None = "eager", dtype: torch.dtype = torch.float32, **extra: Any
+) -> PreTrainedModel:
     """A random model of the family, in eval mode."""
     config = toy_config(family, **extra)
     model = AutoModelForCausalLM.from_config(config, attn_implementation=attention, dtype=dtype)
     randomise(model)
     return model.eval()
-
-
-OVERRIDES: dict[str, dict[str, Any]] = {}

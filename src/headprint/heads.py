@@ -18,9 +18,13 @@ from torch import nn
 from headprint.errors import InputError
 
 # Called attention, but not softmax attention of a token over its past: no matrix A, or another sequence's.
-_LINEAR = re.compile(r"linear|lightning|delta|mamba|rwkv|recurrent|lstm|conv|retention|ssm|mixer", re.I)
+_LINEAR = re.compile(r"linear|lightning|delta|mamba|rwkv|lstm|conv|retention|ssm|mixer", re.I)
 _CROSS = re.compile(r"cross|encoder_?attn|encdec|residual|indexer|compressor", re.I)
-_ATTENTION = re.compile(r"attention|attn", re.I)
+# Towers that read something else than the text's tokens.
+_TOWER = re.compile(r"vision|visual|image|img|audio|speech|video|patcher", re.I)
+_ATTENTION = re.compile(r"attention|attn|MLA$", re.I)
+# KimiLinearForCausalLM -> KimiLinear: what a family is called says nothing about one of its layers.
+_FAMILY = re.compile(r"(For[A-Z]|LMHead|Model).*$")
 _QUERY = re.compile(
     r"^(q|query|q_?proj|q_?[ab]_proj|q_lin|wq|wqkv|w_?qkv|qkv|qkv_?proj|query_key_value|c_attn|q_attn|in_proj|project_q"
     r"|query_proj|mixed_qkv|query_states)$",
@@ -28,7 +32,7 @@ _QUERY = re.compile(
 )
 # In the order of trust: the first that exists is the projection.
 _OUTPUT = (
-    "o_proj", "out_proj", "dense", "c_proj", "wo", "o_a_proj", "out_lin", "attention_out", "output_proj", "out", "o",
+    "o_proj", "out_proj", "dense", "c_proj", "wo", "Wo", "o_a_proj", "out_lin", "attention_out", "output_proj", "out", "o",
 )  # fmt: skip
 _NEIGHBOUR = "output.dense"
 # A norm between A·V and the projection mixes heads, so the tap goes before it (BitNet).
@@ -118,8 +122,9 @@ def locate(model: nn.Module) -> HeadMap:
     absent: dict[int, str] = {}
     row = 0
     taken: dict[int, int] = {}
-    for layer in _layers(model):
-        found = list(_attentions(layer))
+    family = _FAMILY.sub("", type(model).__name__)
+    for layer in _layers(model, family):
+        found = list(_attentions(layer, family))
         for parent, attention in found:
             if id(attention) in taken:
                 absent[row] = f"shares the attention of row {taken[id(attention)]}, where its levels are summed"
@@ -138,28 +143,28 @@ def locate(model: nn.Module) -> HeadMap:
     return HeadMap(tuple(sites), row, max(site.heads for site in sites), absent)
 
 
-def _layers(model: nn.Module) -> list[nn.Module]:
+def _layers(model: nn.Module, family: str) -> list[nn.Module]:
     """The decoder's layers: the members of every outermost ModuleList that holds a self-attention module."""
+
+
+    def stacks(module: nn.Module) -> Iterator[nn.ModuleList]:
+        for name, child in module.named_children():
+            if _TOWER.search(name):
+                continue
+            if not isinstance(child, nn.ModuleList):
+                yield from stacks(child)
+            elif any(True for layer in child for _ in _attentions(layer, family)):
+                yield child
+
     decoder = model.get_decoder() if hasattr(model, "get_decoder") else model
-    stacks: list[nn.ModuleList] = []
-
-    def walk(module: nn.Module) -> None:
-        for child in module.children():
-            if isinstance(child, nn.ModuleList):
-                if any(True for layer in child for _ in _attentions(layer)):
-                    stacks.append(child)
-            else:
-                walk(child)
-
-    walk(decoder)
-    return [layer for stack in stacks for layer in stack]
+    return [layer for stack in list(stacks(decoder)) or stacks(model) for layer in stack]
 
 
-def _attentions(layer: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:
+def _attentions(layer: nn.Module, family: str) -> Iterator[tuple[nn.Module, nn.Module]]:
     """Softmax self-attention modules of one layer, each after the module that holds it."""
 
     def walk(parent: nn.Module, name: str, module: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:
-        kind = type(module).__name__
+        kind = type(module).__name__.removeprefix(family)
         if _CROSS.search(name) or _CROSS.search(kind):
             return
         owns_query = any(_QUERY.match(child) for child, _ in module.named_children())
@@ -207,11 +212,9 @@ def _projection(parent: nn.Module, attention: nn.Module) -> nn.Module | None:
 def _input_width(module: nn.Module) -> int | None:
     """Width of what the projection reads: nn.Linear, quantised and LoRA-wrapped ones say; Conv1D stores (in, out)."""
     if isinstance(width := getattr(module, "in_features", None), int):
-        return width
+        return width * int(getattr(module, "n_groups", 1))  # a grouped projection counts one group's inputs
     weight = getattr(module, "weight", None)
-    if weight is None:
-        return None
-    return int(weight.shape[0])
+    return None if weight is None else int(weight.shape[0])
 
 
 def _split(

@@ -1,0 +1,184 @@
+"""Is the activation level exact for this model? Measured, not believed.
+
+A tiny batch goes through the path that extraction takes (:mod:`headprint.measure`) and through the slow reference
+(:mod:`headprint.oracle`), and the numbers are compared. Extraction does this by itself for a model family or a version
+of transformers that headprint's own tests have not covered, and refuses with the reason.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from headprint.heads import HeadMap, UnsupportedModel, locate, unwrap
+from headprint.measure import Batch, measure
+from headprint.models import input_device, kernel, using_kernel
+from headprint.oracle import materialised_levels
+from headprint.tap import frozen
+
+TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-6, torch.float16: 1e-2, torch.bfloat16: 5e-2}
+"""Largest error within one kernel that counts as exact: rounding of that precision, as a share of the largest level."""
+
+ACROSS = {torch.float64: 1e-5, torch.float32: 1e-4, torch.float16: 5e-2, torch.bfloat16: 2e-1}
+"""The same between kernels, which round differently (eager attention's softmax is float32 even in a float64 model)."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was found out about one model.
+
+    Attributes:
+        exact: Whether levels are those of the definition, up to rounding.
+        reason: Why not, or what was compared.
+        family: ``model_type`` of the config.
+        model_class: Class of the causal language model.
+        dtype: In which the comparison ran.
+        kernel: The model's own attention kernel.
+        tolerance: Largest error that counts as exact within one kernel.
+        error_within_kernel: Largest |ours - oracle| over the largest |oracle|, both under eager attention and one
+            example at a time.
+        error_in_batch: Likewise with ours under the model's own kernel, in one padded batch.
+        layer_errors: Row of the pattern -> the largest error of that layer over its largest level.
+    """
+
+    exact: bool
+    reason: str
+    family: str
+    model_class: str
+    dtype: str
+    kernel: str
+    tolerance: float
+    error_within_kernel: float | None = None
+    error_in_batch: float | None = None
+    layer_errors: dict[int, float] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return asdict(self)
+
+
+def verify(
+    model: nn.Module, examples: Sequence[tuple[Tensor, Tensor]] | None = None, *, tolerance: float | None = None
+) -> Verification:
+    """Hold a model's activation levels against the materialised attention and its gradient.
+
+    Args:
+        model: A causal language model, bare or wrapped.
+        examples: Token ids (T,) and labels (T,) of a few short examples of different lengths; random ones if None.
+        tolerance: Largest relative error that counts as exact; by the model's dtype (:data:`TOLERANCE`) if None.
+
+    Returns:
+        The verdict with its numbers. An unsupported model is a verdict too, not an error.
+    """
+    causal = unwrap(model)
+    dtype = next(p.dtype for p in causal.parameters() if p.is_floating_point())
+    limit = TOLERANCE[dtype] if tolerance is None else tolerance
+    about: dict[str, Any] = {
+        "family": causal.config.model_type,
+        "model_class": type(causal).__name__,
+        "dtype": str(dtype).removeprefix("torch."),
+        "kernel": kernel(model),
+        "tolerance": limit,
+    }
+    examples = [(ids.to(input_device(model)), labels) for ids, labels in examples or random_examples(causal)]
+    try:
+        heads = locate(model)
+        reference = materialised_levels(model, examples, heads=heads)
+        with using_kernel(causal, "eager"):
+            alone = torch.cat([_tapped(model, heads, [example]) for example in examples])
+        batch = _tapped(model, heads, examples)
+    except UnsupportedModel as error:
+        return Verification(exact=False, reason=str(error), **about)
+    except Exception as error:  # whatever a model does on a plain batch, it is not known to be exact
+        return Verification(exact=False, reason=f"the check itself failed: {type(error).__name__}: {error}", **about)
+
+    within, in_batch = _error(alone, reference), _error(batch, reference)
+    if not within <= limit:
+        reason = f"differs from the materialised attention times its gradient by {within:.1e} of the largest level"
+    elif not in_batch <= ACROSS[dtype]:
+        reason = f"an example's levels depend on its batch, its padding or the kernel: by {in_batch:.1e} of the largest level"
+    else:
+        reason = ""
+    return Verification(
+        exact=not reason,
+        reason=reason or "equal to the materialised attention times its gradient",
+        error_within_kernel=within,
+        error_in_batch=in_batch,
+        layer_errors={s.layer: _error(alone[:, s.layer], reference[:, s.layer]) for s in heads.sites},
+        **about,
+    )
+
+
+def ensure_exact(model: nn.Module) -> None:
+    """Refuse a model whose levels would not be exact; silent and free for a family that the tests cover.
+
+    Raises:
+        UnsupportedModel: With the reason.
+    """
+    if known_exact(model):
+        return
+    verdict = verify(model)
+    if not verdict.exact:
+        raise UnsupportedModel(f"{verdict.model_class}: levels would not be exact: {verdict.reason}")
+
+
+def known_exact(model: nn.Module) -> bool:
+    """Whether headprint's tests found this class of transformers exact in the installed version of transformers."""
+    import transformers
+
+    causal, table = unwrap(model), coverage()
+    return (
+        type(causal).__module__.startswith("transformers.models.")
+        and transformers.__version__ in table["transformers"]
+        and type(causal).__name__ in table["exact"]
+    )
+
+
+@cache
+def coverage() -> dict[str, Any]:
+    """The shipped table: which classes are exact, which are refused and why, by which versions of transformers."""
+    return json.loads(files("headprint").joinpath("coverage.json").read_text())
+
+
+def random_examples(model: nn.Module, *, lengths: Sequence[int] = (12, 7), seed: int = 0) -> list[tuple[Tensor, Tensor]]:
+    """Random token ids with a supervised second half.
+
+    Args:
+        model: Gives the vocabulary; ids that its config names as special are left out.
+        lengths: Tokens of each example.
+        seed: Of the random ids.
+    """
+    config = model.config.get_text_config()
+    special = {v for c in (model.config, config) for k, v in vars(c).items() if k.endswith("_token_id") and isinstance(v, int)}
+    words = torch.tensor([i for i in range(min(config.vocab_size, 1000)) if i not in special])
+    generator = torch.Generator().manual_seed(seed)
+    examples = []
+    for length in lengths:
+        ids = words[torch.randint(len(words), (length,), generator=generator)]
+        examples.append((ids, ids.masked_fill(torch.arange(length) < length // 2, -100)))
+    return examples
+
+
+def _tapped(model: nn.Module, heads: HeadMap, examples: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """Levels by the fast path, one right-padded batch: (B, L, H)."""
+    pad = nn.utils.rnn.pad_sequence
+    ids, labels = zip(*examples, strict=True)
+    batch = Batch(pad(list(ids), batch_first=True), pad(list(labels), batch_first=True, padding_value=-100).to(ids[0].device))
+    with frozen(model):
+        levels, _ = measure(model, heads.sites, batch)
+    out = levels.new_full((len(examples), heads.layers, heads.heads), float("nan"))
+    out[:, [site.layer for site in heads.sites]] = levels
+    return out
+
+
+def _error(ours: Tensor, reference: Tensor) -> float:
+    """Largest difference over the largest magnitude, NaN entries (no such head) left out."""
+    there = ~reference.isnan()
+    return float((ours - reference)[there].abs().max() / reference[there].abs().max())
