@@ -50,16 +50,13 @@ def conversations() -> list[Row_]:
         {"messages": [{"role": "system", "content": "Be brief."}, *say("Hi", "so")]},
         {"messages": say("Hi", "so", "an open end")},
     ]
-    return rows + [
-        {"messages": say(*(random_text(rng) for _ in range(rng.randint(2, 6))))} for _ in range(30)
-    ]
+    return rows + [{"messages": say(*(random_text(rng) for _ in range(rng.randint(2, 6))))} for _ in range(30)]
 
 
 def conversation_pairs() -> list[Row_]:
-    return [
-        {"prompt": row["messages"][:-1], "completion": row["messages"][-1:]}
-        for row in conversations()
-    ] + [{"prompt": say("Hi", "one"), "completion": say("more", "two")}]
+    return [{"prompt": row["messages"][:-1], "completion": row["messages"][-1:]} for row in conversations()] + [
+        {"prompt": say("Hi", "one"), "completion": say("more", "two")}
+    ]
 
 
 def texts() -> list[Row_]:
@@ -248,10 +245,7 @@ class TestByHand:
             {"text": "the eggs"},
             {"input_ids": [3, 4], "labels": [-100, 4]},
         ]
-        alone = [
-            tokenize_row(Row("row", row), tokenizer, example_id=str(n))
-            for n, row in enumerate(rows)
-        ]
+        alone = [tokenize_row(Row("row", row), tokenizer, example_id=str(n)) for n, row in enumerate(rows)]
         padded = [dict.fromkeys(fields) | row for row in rows]
         assert list(ExampleStream(padded, tokenizer)) == alone
 
@@ -277,9 +271,7 @@ class TestStream:
             ("drop", {"0": 3, "3": 2}, {"dropped_long": 2}),
         ],
     )
-    def test_overlong_rows(
-        self, overlong: Overlong, kept: dict[str, int], counts: dict[str, int]
-    ) -> None:
+    def test_overlong_rows(self, overlong: Overlong, kept: dict[str, int], counts: dict[str, int]) -> None:
         labels = [[0, 1, 2], [-100, 1, 2, 3], [-100, -100, -100, 3], [0, 1]]
         examples = stream(labels, max_length=3, overlong=overlong)
         assert {example.id: len(example.labels) for example in examples} == kept
@@ -293,8 +285,7 @@ class TestStream:
         examples = stream([[0, 1]] + [[0, -100]] * 1000)
         assert len(list(examples)) == 1
         assert str(examples.report) == (
-            "1,001 rows read, 1 kept; 1,000 dropped: no token to learn "
-            "(row 1, row 2, row 3, row 4, row 5, …)"
+            "1,001 rows read, 1 kept; 1,000 dropped: no token to learn (row 1, row 2, row 3, row 4, row 5, …)"
         )
 
     def test_it_can_be_read_again(self) -> None:
@@ -317,9 +308,7 @@ class TestStream:
         with pytest.raises(InputError, match=r"no example is left: 2 rows read, 0 kept; .*row 1"):
             list(stream([[0], [0, -100]]))
 
-    @pytest.mark.parametrize(
-        "options", [{"max_length": 1}, {"limit": 0}, {"overlong": "keep"}, {"loss_on": "prompt"}]
-    )
+    @pytest.mark.parametrize("options", [{"max_length": 1}, {"limit": 0}, {"overlong": "keep"}, {"loss_on": "prompt"}])
     def test_options_out_of_range(self, options: dict[str, Any]) -> None:
         with pytest.raises(InputError, match=f"{next(iter(options))} is"):
             stream([[0, 1]], **options)

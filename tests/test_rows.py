@@ -49,9 +49,7 @@ class TestSources:
         assert data_of(path) == data_of(str(path)) == ROWS
         assert [row.place for row in read_rows(path)] == [f"{path}:{n}" for n in (1, 2, 3)]
 
-    def test_blank_lines_and_a_byte_order_mark_are_skipped_and_counted(
-        self, tmp_path: Path
-    ) -> None:
+    def test_blank_lines_and_a_byte_order_mark_are_skipped_and_counted(self, tmp_path: Path) -> None:
         path = tmp_path / "rows.jsonl"
         path.write_bytes(b'\xef\xbb\xbf{"n": 1}\r\n\n  \n{"n": 2}')
         assert list(read_rows(path)) == [Row(f"{path}:1", {"n": 1}), Row(f"{path}:4", {"n": 2})]
@@ -135,9 +133,7 @@ class TestHub:
 
     def test_fingerprint_follows_name_and_split(self, asked: list[Any]) -> None:
         prints = {
-            fingerprint(name, split=split)
-            for name in ("any/name", "any/name:part")
-            for split in ("train", "test")
+            fingerprint(name, split=split) for name in ("any/name", "any/name:part") for split in ("train", "test")
         }
         assert len(prints) == 4
         assert fingerprint("any/name", split="train") in prints

@@ -68,9 +68,7 @@ def toy_tokenizer(ends: Ends = "plain", **options: Any) -> PreTrainedTokenizerFa
     if ends != "plain":
         token, single = ("<s>", "<s> $A") if ends == "bos" else ("</s>", "$A </s>")
         special = [(token, tokenizer.token_to_id(token))]
-        tokenizer.post_processor = processors.TemplateProcessing(
-            single=single, special_tokens=special
-        )
+        tokenizer.post_processor = processors.TemplateProcessing(single=single, special_tokens=special)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         bos_token="<s>",

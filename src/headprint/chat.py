@@ -40,9 +40,7 @@ def encode(
     return ids
 
 
-def encode_with_turns(
-    messages: Messages, tokenizer: Tokenizer, **options: Any
-) -> tuple[list[int], list[int]]:
+def encode_with_turns(messages: Messages, tokenizer: Tokenizer, **options: Any) -> tuple[list[int], list[int]]:
     """Token ids of a conversation, and 1 where the assistant speaks (0 elsewhere), of one length.
 
     Raises:
@@ -89,9 +87,7 @@ def _trl_template(
         return "prefix", None
 
 
-def _encode_by_prefix(
-    messages: Messages, tokenizer: Tokenizer, **options: Any
-) -> tuple[list[int], list[int]]:
+def _encode_by_prefix(messages: Messages, tokenizer: Tokenizer, **options: Any) -> tuple[list[int], list[int]]:
     def render(first: int, prompt: bool) -> str:
         options["add_generation_prompt"] = prompt
         text: str = _apply(messages[:first], tokenizer, tokenize=False, **options)
@@ -104,8 +100,7 @@ def _encode_by_prefix(
             continue
         if index == 0:
             raise InputError(
-                "the chat template does not mark what the assistant says, and the assistant speaks "
-                f"first; {_MEND}"
+                f"the chat template does not mark what the assistant says, and the assistant speaks first; {_MEND}"
             )
         before, after = render(index, True), render(index + 1, False)
         if not (after.startswith(before) and whole.startswith(after)):
@@ -150,6 +145,4 @@ def _apply(messages: Messages, tokenizer: Tokenizer, **options: Any) -> Any:
         return tokenizer.apply_chat_template(list(messages), **options)
     except (TemplateError, TypeError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(
-            f"the chat template cannot render these messages ({reason}); mend them"
-        ) from error
+        raise InputError(f"the chat template cannot render these messages ({reason}); mend them") from error

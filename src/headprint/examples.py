@@ -141,9 +141,7 @@ class ExampleStream:
             if own is not None and seen.add(own):
                 self._refuse_duplicate(row.place, own)
             report.read += 1
-            whole = tokenize_row(
-                row, self.tokenizer, loss_on=self.loss_on, example_id=own or str(number)
-            )
+            whole = tokenize_row(row, self.tokenizer, loss_on=self.loss_on, example_id=own or str(number))
             if example := self._fit(whole, row.place, report):
                 report.kept += 1
                 yield example
@@ -156,9 +154,7 @@ class ExampleStream:
             report.count("dropped_long", place)
             return None
         if long:
-            example = Example(
-                example.id, example.input_ids[: self.max_length], example.labels[: self.max_length]
-            )
+            example = Example(example.id, example.input_ids[: self.max_length], example.labels[: self.max_length])
         if all(label == IGNORE for label in example.labels[1:]):
             report.count("dropped_unsupervised", place)
             return None

@@ -89,9 +89,7 @@ def fingerprint(source: Source, *, split: str = "train") -> str:
             try:
                 line = json.dumps(row.data, sort_keys=True, default=lambda value: value.tolist())
             except (AttributeError, TypeError, ValueError) as error:
-                raise InputError(
-                    f"{row.place}: a value has no JSON form ({error}); use plain types"
-                ) from error
+                raise InputError(f"{row.place}: a value has no JSON form ({error}); use plain types") from error
             digest.update(f"{line}\n".encode())
     return digest.hexdigest()
 
@@ -128,13 +126,10 @@ def _line_rows(path: Path) -> Iterator[Row]:
                 if line.lstrip().startswith(b"["):
                     raise InputError(_is_array(place)) from error
                 raise InputError(
-                    f"{place}: broken JSON ({error.msg} at column {error.colno}); "
-                    "each line wants one whole JSON object"
+                    f"{place}: broken JSON ({error.msg} at column {error.colno}); each line wants one whole JSON object"
                 ) from error
             except UnicodeDecodeError as error:
-                raise InputError(
-                    f"{place}: not UTF-8 ({error.reason}); save it as UTF-8"
-                ) from error
+                raise InputError(f"{place}: not UTF-8 ({error.reason}); save it as UTF-8") from error
             if isinstance(data, list):
                 raise InputError(_is_array(place))
             if not isinstance(data, dict):
@@ -147,8 +142,7 @@ def _line_rows(path: Path) -> Iterator[Row]:
 
 def _is_array(place: str) -> str:
     return (
-        f"{place}: a JSON array; one object a line is wanted: "
-        "jq -c '.[]' rows.json > rows.jsonl makes that of an array"
+        f"{place}: a JSON array; one object a line is wanted: jq -c '.[]' rows.json > rows.jsonl makes that of an array"
     )
 
 
@@ -185,9 +179,7 @@ def _files(source: str, split: str) -> list[Path]:
         return files
     if path.exists():
         if path.suffix not in _SUFFIXES:
-            raise InputError(
-                f"{path}: unknown suffix '{path.suffix}'; rows are read from {', '.join(_SUFFIXES)}"
-            )
+            raise InputError(f"{path}: unknown suffix '{path.suffix}'; rows are read from {', '.join(_SUFFIXES)}")
         return [path]
     if path.suffix in _SUFFIXES or not _HUB_ID.fullmatch(source):
         raise InputError(f"{source}: no such file; check the path")

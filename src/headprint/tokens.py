@@ -93,9 +93,7 @@ def _read_format(data: _Data) -> Callable[..., _Tokens]:
 def _tokenised(data: _Data, tokenizer: object, loss_on: LossOn) -> _Tokens:
     _allow(loss_on, ("auto",), "input_ids+labels")
     if "labels" not in data:
-        raise InputError(
-            "'input_ids' without 'labels'; give a label for each token, -100 where there is no loss"
-        )
+        raise InputError("'input_ids' without 'labels'; give a label for each token, -100 where there is no loss")
     ids, labels = (_integers(name, data[name]) for name in ("input_ids", "labels"))
     if len(ids) != len(labels):
         raise InputError(f"{len(ids)} input_ids and {len(labels)} labels; they want one length")
@@ -198,9 +196,7 @@ def _need(tokenizer: Tokenizer | None) -> Tokenizer:
 
 def _allow(loss_on: LossOn, allowed: tuple[LossOn, ...], kind: str) -> None:
     if loss_on not in allowed:
-        raise InputError(
-            f"loss_on='{loss_on}' means nothing for {kind}; choose {' or '.join(allowed)}"
-        )
+        raise InputError(f"loss_on='{loss_on}' means nothing for {kind}; choose {' or '.join(allowed)}")
 
 
 def _checked_text(name: str, data: _Data) -> str:
