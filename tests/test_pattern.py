@@ -42,9 +42,7 @@ def stored(levels: PatternSet, directory, size: int = 2) -> PatternSet:
     """The same set as a directory of small shards."""
     _, layers, heads = levels.shape
     provenance = levels.provenance
-    with store.SetWriter(
-        directory, layers=layers, heads=heads, settings={}, provenance=provenance
-    ) as writer:
+    with store.SetWriter(directory, layers=layers, heads=heads, settings={}, provenance=provenance) as writer:
         for index, start in enumerate(range(0, len(levels), size)):
             part = slice(start, start + size)
             writer.write(
@@ -153,9 +151,7 @@ def test_statistics_are_those_of_the_values():
     assert a.cv() == statistics.coefficient_of_variation(a.values)
     assert a.kurtosis() == statistics.kurtosis(a.values)
     assert a.mse(b) == statistics.mse(a.values, b.values)
-    assert a.correlation(b, method="kendall") == statistics.correlation(
-        a.values, b.values, "kendall"
-    )
+    assert a.correlation(b, method="kendall") == statistics.correlation(a.values, b.values, "kendall")
     with pytest.raises(InputError, match="before and after"):
         (a - b).gini()
 
@@ -173,17 +169,13 @@ def test_top_by_hand():
 @given(matrices(), st.integers(1, 40))
 def test_top_is_a_sort(one, k):
     pattern = Pattern(one[0])
-    everything = sorted(
-        ((float(v), -layer, -head) for (layer, head), v in np.ndenumerate(one[0])), reverse=True
-    )
+    everything = sorted(((float(v), -layer, -head) for (layer, head), v in np.ndenumerate(one[0])), reverse=True)
     expected = [Head(-layer, -head, value) for value, layer, head in everything[:k]]
     assert pattern.top(k) == expected
 
 
 def test_repr_is_short():
-    assert repr(Pattern([[1.0, 2.5]])) == (
-        "Pattern(pattern, 1 layers x 2 heads, largest 2.5 at layer 0 head 1)"
-    )
+    assert repr(Pattern([[1.0, 2.5]])) == ("Pattern(pattern, 1 layers x 2 heads, largest 2.5 at layer 0 head 1)")
     assert repr(Pattern([[np.nan]])) == "Pattern(pattern, 1 layers x 1 heads)"
     assert repr(random_set()) == "PatternSet(9 examples, 3 layers x 4 heads, 'example')"
 

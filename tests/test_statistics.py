@@ -18,9 +18,7 @@ METHODS = ("pearson", "spearman", "kendall")
 
 def arrays(low: float, high: float, min_size: int = 2):
     """Arrays without NaN whose entries are 0 or far from underflow."""
-    elements = st.floats(low, high, allow_subnormal=False).map(
-        lambda x: x if abs(x) > 1e-6 else 0.0
-    )
+    elements = st.floats(low, high, allow_subnormal=False).map(lambda x: x if abs(x) > 1e-6 else 0.0)
     return st.integers(min_size, 40).flatmap(lambda n: hnp.arrays(np.float64, n, elements=elements))
 
 

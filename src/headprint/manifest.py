@@ -24,9 +24,7 @@ SHARD_NAME = re.compile(r"part-(\d{5,})\.parquet")
 Manifest = dict[str, Any]
 
 
-def new_manifest(
-    *, layers: int, heads: int, settings: dict[str, Any], provenance: dict[str, Any]
-) -> Manifest:
+def new_manifest(*, layers: int, heads: int, settings: dict[str, Any], provenance: dict[str, Any]) -> Manifest:
     """The manifest of a set that has nothing yet."""
     return {
         "format": PATTERN_SET,
@@ -59,9 +57,7 @@ def read_manifest(directory: Path) -> Manifest | None:
     except (OSError, ValueError, KeyError, TypeError):
         ours = False
     if not ours:
-        raise InputError(
-            f"{path} is not a pattern set's manifest, or it is damaged: give another directory"
-        )
+        raise InputError(f"{path} is not a pattern set's manifest, or it is damaged: give another directory")
     check_version(path, manifest["format_version"])
     return manifest
 
@@ -93,9 +89,7 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
 def check_version(path: str | Path, version: int) -> None:
     """Refuses what a newer headprint wrote."""
     if version > FORMAT_VERSION:
-        raise InputError(
-            f"{path} was written by a newer headprint (format {version}): upgrade to read it"
-        )
+        raise InputError(f"{path} was written by a newer headprint (format {version}): upgrade to read it")
 
 
 def check_same(directory: Path, found: Manifest, wanted: Manifest) -> None:
@@ -103,8 +97,7 @@ def check_same(directory: Path, found: Manifest, wanted: Manifest) -> None:
     decisive = ("layers", "heads", "settings")
     there, here = (dict(_leaves({key: m[key] for key in decisive})) for m in (found, wanted))
     differing = [
-        f"{name.removeprefix('settings.')} is {there.get(name, 'not set')} there "
-        f"and {here.get(name, 'not set')} here"
+        f"{name.removeprefix('settings.')} is {there.get(name, 'not set')} there and {here.get(name, 'not set')} here"
         for name in sorted(there.keys() | here.keys())
         if there.get(name) != here.get(name)
     ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
@@ -70,9 +69,7 @@ class Pattern:
 
     def __repr__(self) -> str:
         largest = [f", largest {x:.3g} at layer {layer} head {h}" for layer, h, x in self.top(1)]
-        return "Pattern({}, {} layers x {} heads{})".format(
-            self.kind, *self.shape, *largest or [""]
-        )
+        return "Pattern({}, {} layers x {} heads{})".format(self.kind, *self.shape, *largest or [""])
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         return np.array(self.values, dtype=dtype, copy=copy)
@@ -92,20 +89,19 @@ class Pattern:
     __radd__ = __add__
     __rmul__ = __mul__
 
-    def _combine(
-        self, symbol: str, function: Callable[[Any, Any], Any], other: Pattern | float
-    ) -> Pattern:
+    def _combine(self, symbol: str, function: Callable[[Any, Any], Any], other: Pattern | float) -> Pattern:
         right: Any
+        origin: dict[str, Any] | float
         if isinstance(other, Pattern):
             self._check_shape(other)
             right, origin = other.values.astype(np.float64), other.provenance
             is_change = "change" in (self.kind, other.kind)
             if symbol in "+-":  # patterns are points, and changes the steps between them
                 is_change = function(self.kind == "pattern", int(other.kind == "pattern")) <= 0
-        elif isinstance(other, Real):
+        elif isinstance(other, int | float | np.integer | np.floating):
             right, origin, is_change = float(other), float(other), self.kind == "change"
         else:
-            return NotImplemented  # type: ignore[no-any-return]
+            return NotImplemented
         with np.errstate(over="ignore"):
             values = function(self.values.astype(np.float64), right).astype(np.float32)
         provenance = {"operation": symbol, "operands": [self.provenance, origin]}
@@ -125,9 +121,7 @@ class Pattern:
             InputError: For a change, whose values have signs.
         """
         if self.kind == "change":
-            raise InputError(
-                "a change has no Gini coefficient: take those of the patterns before and after"
-            )
+            raise InputError("a change has no Gini coefficient: take those of the patterns before and after")
         return statistics.gini(self.values)
 
     def cv(self) -> float:
@@ -138,9 +132,7 @@ class Pattern:
         """Excess kurtosis; see :func:`headprint.statistics.kurtosis`."""
         return statistics.kurtosis(self.values)
 
-    def correlation(
-        self, other: Pattern, method: statistics.CorrelationMethod = "pearson"
-    ) -> float:
+    def correlation(self, other: Pattern, method: statistics.CorrelationMethod = "pearson") -> float:
         """Correlation with another pattern; see :func:`headprint.statistics.correlation`."""
         self._check_shape(other)
         return statistics.correlation(self.values, other.values, method=method)

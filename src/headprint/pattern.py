@@ -23,7 +23,7 @@ import numpy as np
 from headprint import store
 from headprint.errors import InputError
 from headprint.manifest import read_manifest
-from headprint.matrix import Head, Kind, Pattern
+from headprint.matrix import Head, Pattern
 from headprint.shards import InMemory, Shard, Shards
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from headprint.shapes import Levels, Losses, TokenCounts
 
-__all__ = ["Head", "Kind", "Pattern", "PatternSet", "Placement", "load"]
+__all__ = ["Head", "Pattern", "PatternSet", "Placement", "load"]
 
 Placement = Literal["example", "token", "none"]
 
@@ -114,8 +114,7 @@ class PatternSet:
                 raise InputError(f"{directory} is where this set was read from: choose another")
             if not overwrite:
                 raise InputError(
-                    f"{directory} holds a pattern set already: choose another directory, "
-                    "or pass overwrite=True"
+                    f"{directory} holds a pattern set already: choose another directory, or pass overwrite=True"
                 )
         layers, heads = self._source.shape
         provenance = {key: value for key, value in self.provenance.items() if key != "report"}
@@ -207,9 +206,7 @@ class PatternSet:
         for ids, values, losses, tokens in self._shards():
             yield PatternSet(values, ids, losses, tokens, self.provenance)
 
-    def __getitem__(
-        self, key: slice | int | str | Sequence[int] | Sequence[str] | NDArray[Any]
-    ) -> PatternSet:
+    def __getitem__(self, key: slice | int | str | Sequence[int] | Sequence[str] | NDArray[Any]) -> PatternSet:
         """Examples by slice, index, boolean mask or id, in the order asked for, in memory.
 
         Raises:
@@ -218,9 +215,7 @@ class PatternSet:
         """
         rows = self._rows(key)
         ids = [self.ids[row] for row in rows]
-        return PatternSet(
-            self._take(rows), ids, self.losses[rows], self.tokens[rows], self.provenance
-        )
+        return PatternSet(self._take(rows), ids, self.losses[rows], self.tokens[rows], self.provenance)
 
     def merge(self, *others: PatternSet) -> PatternSet:
         """This set's examples, then those of the others, as one set in memory.
@@ -243,8 +238,7 @@ class PatternSet:
         twice = [name for name, count in Counter(ids).items() if count > 1]
         if twice:
             raise InputError(
-                f"cannot merge: {len(twice)} ids occur more than once, such as {twice[0]!r}; "
-                "leave them out of one set"
+                f"cannot merge: {len(twice)} ids occur more than once, such as {twice[0]!r}; leave them out of one set"
             )
         agreed = {
             name: value

@@ -103,9 +103,7 @@ def write_shard(path: Path, shard: Shard, stamp: str) -> None:
     table = pa.table(columns).replace_schema_metadata({STAMP: stamp.encode()})
     buffer = pa.BufferOutputStream()
     # Levels hardly repeat: a dictionary of them would only cost time.
-    pq.write_table(
-        table, buffer, use_dictionary=False, compression="zstd", write_page_checksum=True
-    )
+    pq.write_table(table, buffer, use_dictionary=False, compression="zstd", write_page_checksum=True)
     write_atomically(path, buffer.getvalue())
 
 

@@ -13,7 +13,8 @@ model are all the heads there are, not a sample.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from scipy import stats
@@ -109,15 +110,13 @@ def correlation(a: ArrayLike, b: ArrayLike, method: CorrelationMethod = "pearson
     Raises:
         InputError: If shapes differ, a value is infinite, none is left, or the method is unknown.
     """
-    functions = {
+    functions: dict[str, Callable[..., Any]] = {
         "pearson": stats.pearsonr,
         "spearman": stats.spearmanr,
         "kendall": stats.kendalltau,
     }
     if method not in functions:
-        raise InputError(
-            f"unknown correlation method {method!r}: choose from {', '.join(functions)}"
-        )
+        raise InputError(f"unknown correlation method {method!r}: choose from {', '.join(functions)}")
     x, y = _pairs(a, b)
     if np.ptp(x) == 0 or np.ptp(y) == 0:
         return float("nan")
@@ -143,9 +142,7 @@ def _numbers(values: ArrayLike) -> Values:
     x = np.asarray(values, dtype=np.float64).ravel()
     x = x[~np.isnan(x)]
     if x.size == 0:
-        raise InputError(
-            "there are no values to take a statistic of: every entry is NaN or the array is empty"
-        )
+        raise InputError("there are no values to take a statistic of: every entry is NaN or the array is empty")
     if not np.isfinite(x).all():
         raise InputError("there are infinite values: the run that made them overflowed")
     return x
@@ -155,8 +152,6 @@ def _pairs(a: ArrayLike, b: ArrayLike) -> tuple[Values, Values]:
     """The entries that are NaN in neither array."""
     x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if x.shape != y.shape:
-        raise InputError(
-            f"shapes differ: {x.shape} and {y.shape}; only patterns of one architecture compare"
-        )
+        raise InputError(f"shapes differ: {x.shape} and {y.shape}; only patterns of one architecture compare")
     known = ~(np.isnan(x) | np.isnan(y))
     return _numbers(x[known]), _numbers(y[known])

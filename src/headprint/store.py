@@ -50,9 +50,7 @@ METADATA_KEY = "headprint"
 TEMPORARY_NAME = re.compile(r"\.(part-\d{5,}\.parquet|manifest\.json)\.\d+\.tmp")
 
 
-def save_pattern(
-    path: str | Path, values: HeadMatrix, *, kind: Kind, provenance: dict[str, Any]
-) -> None:
+def save_pattern(path: str | Path, values: HeadMatrix, *, kind: Kind, provenance: dict[str, Any]) -> None:
     """Writes one (L, H) matrix as a safetensors file with JSON metadata.
 
     Raises:
@@ -79,8 +77,7 @@ def load_pattern(path: str | Path) -> tuple[HeadMatrix, Kind, dict[str, Any]]:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise InputError(
-            f"{path} is not a pattern file of headprint, or it is damaged: "
-            "give a file that Pattern.save wrote"
+            f"{path} is not a pattern file of headprint, or it is damaged: give a file that Pattern.save wrote"
         ) from error
 
 
@@ -208,13 +205,10 @@ class SetWriter:
             self._lock.acquire(timeout=0)
         except Timeout:
             raise InputError(
-                f"another process is writing to {self.directory}: wait for it, "
-                "or choose another directory (--out)"
+                f"another process is writing to {self.directory}: wait for it, or choose another directory (--out)"
             ) from None
         except OSError as error:
-            raise InputError(
-                f"cannot write to {self.directory}: {error.strerror or error}"
-            ) from error
+            raise InputError(f"cannot write to {self.directory}: {error.strerror or error}") from error
         try:
             self.manifest: Manifest = self._begin(fresh, overwrite)
             self._shards = shards_on_disk(self.directory, self.manifest)
@@ -249,9 +243,7 @@ class SetWriter:
         """
         shape = (self.manifest["layers"], self.manifest["heads"])
         if values.shape[1:] != shape:
-            raise ValueError(
-                f"expected levels of shape (n, {shape[0]}, {shape[1]}): {values.shape}"
-            )
+            raise ValueError(f"expected levels of shape (n, {shape[0]}, {shape[1]}): {values.shape}")
         name = f"part-{index:05d}.parquet"
         shard = Shard(ids, values, losses, tokens)
         write_shard(self.directory / name, shard, settings_hash(self.manifest))
