@@ -24,7 +24,7 @@ from headprint.examples import Example
 from headprint.heads import locate, unwrap
 from headprint.loss import IGNORE
 from headprint.measure import Batch
-from headprint.tap import frozen
+from headprint.tap import Tap, frozen
 
 AUTHORS_LENGTH = 1024
 AUTHORS_ROWS = 4
@@ -120,10 +120,10 @@ def run(
     device = models.input_device(model)
     budget = Budget(device, batch_tokens)
     heads = locate(model)
-    engine = Engine(model, heads, device, budget, "example", "mean", None)
 
     def headprint() -> None:
-        with frozen(model):
+        with frozen(model), Tap(heads.sites) as tap:
+            engine = Engine(model, heads, tap, device, budget, "example", "mean", None)
             engine.run(list(examples), lambda count, tokens=0: None)
 
     headprint()  # finds the budget, warms up

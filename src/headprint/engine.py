@@ -16,7 +16,7 @@ from headprint.loss import IGNORE
 from headprint.measure import Loss, measure
 from headprint.progress import Advance
 from headprint.shards import Shard
-from headprint.tap import Placement
+from headprint.tap import Placement, Tap
 
 
 @dataclass
@@ -26,6 +26,7 @@ class Engine:
     Attributes:
         model: The model (:func:`headprint.tap.frozen`).
         heads: Its heads.
+        tap: An open tap on them.
         device: Where its input goes.
         budget: Tokens per batch.
         placement: Where the absolute value goes.
@@ -35,6 +36,7 @@ class Engine:
 
     model: nn.Module
     heads: HeadMap
+    tap: Tap
     device: torch.device
     budget: Budget
     placement: Placement
@@ -84,7 +86,7 @@ class Engine:
         tokens = tensors.input_ids.numel()
         try:
             with self.budget.watching(tokens):
-                return measure(self.model, self.heads.sites, tensors, placement=self.placement, loss=self.loss)
+                return measure(self.model, self.tap, tensors, placement=self.placement, loss=self.loss)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise

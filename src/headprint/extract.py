@@ -11,7 +11,7 @@ from typing import Any, get_args
 import numpy as np
 from torch import nn
 
-from headprint import models, provenance
+from headprint import models, provenance, rows
 from headprint.batches import Budget
 from headprint.checkpointing import checkpointed
 from headprint.engine import Engine
@@ -23,7 +23,7 @@ from headprint.pattern import PatternSet
 from headprint.progress import progress
 from headprint.rows import Source
 from headprint.store import SetWriter
-from headprint.tap import Placement, frozen
+from headprint.tap import Placement, Tap, frozen
 from headprint.verify import ensure_exact
 
 AUTHORS_BATCH = 4
@@ -116,7 +116,7 @@ def extract(
             enter(checkpointed(model))
         settings = {
             "model": {"weights": models.fingerprint(model)},
-            "data": {"content": stream.fingerprint(), "split": split, "limit": limit},
+            "data": {"content": rows.fingerprint(stream.source, split=split), "split": split, "limit": limit},
             "placement": placement,
             "loss": loss,
             "loss_on": loss_on,
@@ -127,10 +127,13 @@ def extract(
             "batch_size": batch_size if loss == "batch-mean" else None,
             "shard_size": shard_size,
         }
-        made_by = provenance.collect(settings, model=models.describe(model), data=stream.describe())
+        made_by = provenance.collect(settings, model=models.describe(model), data={"source": rows.describe(examples)})
         device = models.input_device(model)
-        engine = Engine(model, heads, device, Budget(device, batch_tokens), placement, loss, batch_size)
-        advance = enter(progress("extract", stream.total(), enabled=show_progress))
+        engine = Engine(model, heads, enter(Tap(heads.sites)), device, Budget(device, batch_tokens), placement, loss, batch_size)
+        total = rows.count_rows(stream.source, split=split)
+        if total is not None and limit is not None:
+            total = min(total, limit)
+        advance = enter(progress("extract", total, enabled=show_progress))
         if out is None:
             shards = [engine.run(chunk, advance) for chunk in _chunks(stream, shard_size)]
             ids, levels, losses, tokens = zip(*shards, strict=True)

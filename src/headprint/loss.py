@@ -10,11 +10,14 @@ arXiv 2410.10989). What remains is one backward through the body.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from transformers import PreTrainedModel
 
 from headprint.heads import unwrap
 
@@ -33,37 +36,52 @@ def split_head(model: nn.Module) -> tuple[nn.Module, Callable[[Tensor], Tensor]]
 
     Returns:
         The body, and a function from hidden states (n, d) to logits (n, V) that runs the model's own forward with the
-        body's place taken by those hidden states. None if the model does not name its body.
+        body's place taken by those hidden states; it raises :class:`BodyNotCalled` if that forward does not ask the
+        body. None if the model does not name its body.
     """
     causal = unwrap(model)
-    body = getattr(causal, getattr(causal, "base_model_prefix", "") or " ", None)
-    if not isinstance(body, nn.Module) or body is causal:
+    named = causal.get_decoder() if hasattr(causal, "get_decoder") else None
+    candidates = (named, getattr(causal, "base_model", None), *causal.children())
+    body = next((c for c in candidates if isinstance(c, PreTrainedModel) and c is not causal), None)
+    if body is None:
         return None
 
     def head(hidden: Tensor) -> Tensor:
         stand_in = _StandIn(hidden[None])
         own_forward = body.__dict__.get("forward")
-        body.forward = lambda *_, **__: stand_in  # type: ignore[method-assign]
+        body.forward = stand_in.take_the_place  # type: ignore[method-assign]
         try:
             token = torch.zeros(1, 1, dtype=torch.long, device=hidden.device)
-            return causal(input_ids=token, use_cache=False).logits[0]
+            logits = causal(input_ids=token, use_cache=False).logits
         finally:
             if own_forward is None:
                 del body.forward
             else:  # accelerate puts its device moves there
                 body.forward = own_forward
+        if not stand_in.taken:
+            raise BodyNotCalled
+        return logits[0]
 
     return body, head
 
 
+class BodyNotCalled(RuntimeError):
+    """The model's forward computed its logits without calling what it names as its body."""
+
+
 class _StandIn(tuple[Any, ...]):
-    """What a body returns, as far as heads look: the hidden state by position or name, nothing else."""
+    """What a body returns, as far as heads look: the hidden state by position or by name, nothing else."""
 
     last_hidden_state: Tensor
+    taken: bool
 
     def __new__(cls, hidden: Tensor) -> _StandIn:
         self = super().__new__(cls, (hidden,))
-        self.last_hidden_state = hidden
+        self.last_hidden_state, self.taken = hidden, False
+        return self
+
+    def take_the_place(self, *_: Any, **__: Any) -> _StandIn:
+        self.taken = True
         return self
 
     def __getattr__(self, name: str) -> None:
@@ -94,15 +112,7 @@ def backward(
     """
     where = F.pad(labels[:, 1:] != IGNORE, (1, 0))  # the first token is never predicted
     targets, token_weights = labels[where], weights[where]
-    parts = split_head(model)
-    if parts is None:
-        logits = model(**inputs, use_cache=False).logits
-        rows, head = logits[:, :-1][where[:, 1:]], lambda logits: logits
-    else:
-        body, head = parts
-        hidden = body(**inputs, use_cache=False)[0]
-        rows = hidden[:, :-1][where[:, 1:].to(hidden.device)]
-
+    rows, head = _labelled_rows(model, inputs, where[:, 1:])
     targets = targets.to(rows.device)
     gradient = torch.empty_like(rows)
     nll = rows.new_empty(len(rows), dtype=torch.promote_types(rows.dtype, torch.float32))
@@ -119,6 +129,22 @@ def backward(
     return torch.zeros(labels.shape, dtype=nll.dtype, device=nll.device).masked_scatter_(
         where.to(nll.device), nll
     )
+
+
+def _labelled_rows(
+    model: nn.Module, inputs: Mapping[str, Tensor], where: Tensor
+) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """What predicts each labelled token, (n, width), and the function that makes logits (n, V) of it."""
+    parts = split_head(model)
+    if parts is not None:
+        body, head = parts
+        hidden = body(**inputs, use_cache=False)[0]
+        rows = hidden[:, :-1][where.to(hidden.device)]
+        with torch.no_grad(), suppress(BodyNotCalled):
+            head(rows[:1].detach())
+            return rows, head
+    logits = model(**inputs, use_cache=False).logits
+    return logits[:, :-1][where.to(logits.device)], lambda rows: rows
 
 
 def _default_chunk(device: torch.device) -> int:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from headprint.heads import HeadSite
 from headprint.loss import IGNORE, backward
 from headprint.tap import Placement, Tap
 
@@ -67,7 +65,7 @@ def token_weights(labels: Tensor, loss: Loss) -> Tensor:
 
 def measure(
     model: nn.Module,
-    sites: Sequence[HeadSite],
+    tap: Tap,
     batch: Batch,
     *,
     placement: Placement = "example",
@@ -77,17 +75,17 @@ def measure(
 
     Args:
         model: A causal language model, frozen (:func:`headprint.tap.frozen`).
-        sites: Its head sites (:func:`headprint.heads.locate`).
+        tap: An open tap on its head sites.
         batch: Examples; each has a supervised token.
-        placement: Where an absolute value is taken (:class:`headprint.tap.Tap`).
+        placement: Where an absolute value is taken (:meth:`headprint.tap.Tap.levels`).
         loss: Which loss is differentiated (:func:`token_weights`).
 
     Returns:
         Levels (B, sites, heads) and mean token losses in nats (B,), float32 (float64 for a float64 model), on the CPU.
     """
     labels = batch.labels
-    with torch.enable_grad(), Tap(sites, len(labels), placement=placement) as tap:
+    tap.open(*labels.shape)
+    with torch.enable_grad():
         nll = backward(model, batch.inputs(), labels, token_weights(labels, loss))
-        levels = tap.levels()
     supervised = (labels[:, 1:] != IGNORE).sum(1).to(nll)
-    return levels, (nll.sum(1) / supervised).cpu()
+    return tap.levels(placement), (nll.sum(1) / supervised).cpu()

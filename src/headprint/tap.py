@@ -28,108 +28,98 @@ Placement = Literal["example", "token", "none"]
 
 
 class _Gate(torch.autograd.Function):
-    """The identity on z; its second input, a gate of ones, receives Σ⟨z, ∂L/∂z⟩ per example and head."""
+    """The identity on z; its second input, a gate of ones, receives ⟨z, ∂L/∂z⟩ per token and head."""
 
     @staticmethod
-    def forward(ctx: Any, z: Tensor, gate: Tensor, tap: Tap, site: HeadSite) -> Tensor:
+    def forward(ctx: Any, z: Tensor, gate: Tensor) -> Tensor:
         ctx.save_for_backward(z)
-        ctx.tap, ctx.site = tap, site
+        ctx.wide, ctx.shape = gate.dtype, gate.shape
         return z.view_as(z)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
         (z,), (grad,) = ctx.saved_tensors, grads
-        return grad, ctx.tap.reduce(z, grad, ctx.site), None, None
+        product = z.to(ctx.wide) * grad.to(ctx.wide)
+        return grad, product.reshape(*ctx.shape, -1).sum(-1)
+
+
+def _through(z: Tensor, gate: Tensor) -> Tensor:
+    if not torch.compiler.is_compiling():
+        return _Gate.apply(z, gate)  # type: ignore[no-any-return]
+    # The same in plain operations, which the compiler fuses with their neighbours.
+    return (z.reshape(*gate.shape, -1).to(gate.dtype) * gate[..., None]).to(z.dtype).reshape(z.shape)
 
 
 class Tap:
     """Reads the activation levels of a batch out of one backward pass.
 
-    Use as a context manager around one forward and one ``backward()`` of a model whose weights are frozen
-    (:func:`frozen`); then call :meth:`levels`. Works under activation checkpointing of both kinds, because
-    the gate is an ordinary node of the graph.
+    Use as a context manager: hooks live as long as the block. For each batch call :meth:`open`, run one forward and
+    one ``backward()`` of the frozen model, and read :meth:`levels`. Works under activation checkpointing of both
+    kinds and under ``torch.compile``, because a gate is an ordinary node of the graph.
 
     Args:
         sites: Where the heads of each layer meet their output projection (:func:`headprint.heads.locate`).
-        batch_size: Rows of the batch, B. With ``segments``, the number of examples packed into it.
-        placement: ``"token"`` takes the absolute value of every token's ⟨z_i, ∂L/∂z_i⟩ before the sum over tokens
-            (head importance as many copies of Michel et al. compute it); otherwise the sum is signed, and the
-            absolute value per example (the paper's) is taken when levels are averaged.
-        segments: For packed rows, the example index of every token, (rows, T) integers.
     """
 
-    def __init__(
-        self,
-        sites: Sequence[HeadSite],
-        batch_size: int,
-        *,
-        placement: Placement = "example",
-        segments: Tensor | None = None,
-    ) -> None:
+    def __init__(self, sites: Sequence[HeadSite]) -> None:
         self.sites = sites
-        self.batch_size = batch_size
-        self.placement = placement
-        self.segments = segments
-        self._gates: dict[int, Tensor] = {}
+        self._gates: list[Tensor] = []
         self._hooks = ExitStack()
 
     def __enter__(self) -> Tap:
         for index, site in enumerate(self.sites):
-            handle = site.module.register_forward_pre_hook(partial(self._pass_through_gate, index))
+            handle = site.module.register_forward_pre_hook(partial(self._gate_input, index))
             self._hooks.callback(handle.remove)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._hooks.close()
 
-    def _pass_through_gate(self, index: int, _: nn.Module, args: tuple[Any, ...]) -> Any:
+    def open(self, rows: int, length: int) -> None:
+        """Make new gates, one per token and head, for a batch of (rows, length) tokens."""
+        self._gates = []
+        for site in self.sites:
+            parameter = next(site.module.parameters())
+            wide = torch.promote_types(parameter.dtype, torch.float32) if parameter.is_floating_point() else torch.float32
+            shape = (rows, length, site.heads)
+            self._gates.append(torch.ones(shape, dtype=wide, device=parameter.device, requires_grad=True))
+
+    def _gate_input(self, index: int, _: nn.Module, args: tuple[Any, ...]) -> Any:
         # Reentrant checkpointing runs a layer once without a graph, and again in the backward: gate only the latter.
         if not torch.is_grad_enabled():
             return None
-        z, site = args[0], self.sites[index]
-        if index not in self._gates:  # a projection that is used twice sums its uses
-            dtype = torch.promote_types(z.dtype, torch.float32)
-            shape = (self.batch_size, site.heads)
-            self._gates[index] = torch.ones(shape, dtype=dtype, device=z.device, requires_grad=True)
-        return (_Gate.apply(z, self._gates[index], self, site), *args[1:])
+        # A projection that is used twice sums its uses.
+        return (_through(args[0], self._gates[index]), *args[1:])
 
-    def reduce(self, z: Tensor, grad: Tensor, site: HeadSite) -> Tensor:
-        """Σ over tokens and head dimensions of z·∂L/∂z, in float32 at least.
+    def levels(self, placement: Placement = "example", segments: Tensor | None = None) -> Tensor:
+        """The levels that the last backward left.
 
         Args:
-            z: Head outputs, (B, T, heads·head_dim), or the same with B and T flattened, or with heads in groups.
-            grad: ∂L/∂z, same shape.
-            site: Gives heads and their width.
+            placement: ``"token"`` takes the absolute value of every token's ⟨z_i, ∂L/∂z_i⟩ before the sum over tokens
+                (head importance as many copies of Michel et al. compute it); otherwise the sum is signed, and the
+                absolute value per example (the paper's) is taken when levels are averaged.
+            segments: For packed rows, the example of every token, (rows, length) integers from 0.
 
         Returns:
-            (B, heads), or (examples, heads) for packed rows.
-        """
-        wide = torch.promote_types(z.dtype, torch.float32)
-        rows = self.batch_size if self.segments is None else self.segments.shape[0]
-        per_token = (z.to(wide) * grad.to(wide)).reshape(rows, -1, site.heads, site.head_dim).sum(-1)
-        if self.placement == "token":
-            per_token = per_token.abs()
-        if self.segments is None:
-            return per_token.sum(1)
-        out = per_token.new_zeros(self.batch_size, heads)
-        return out.index_add_(0, self.segments.flatten().to(z.device), per_token.flatten(0, 1))
-
-    def levels(self) -> Tensor:
-        """The levels that the last backward left, (B, sites, max heads), on the CPU, signed unless placement is token.
-
-        Entries of heads that a layer does not have are NaN.
+            (examples, sites, most heads of any site) on the CPU; NaN for heads that a layer does not have.
 
         Raises:
             RuntimeError: A site was not reached by the forward or by the backward.
         """
         width = max(site.heads for site in self.sites)
         columns = []
-        for index, site in enumerate(self.sites):
-            gate = self._gates.get(index)
-            if gate is None or gate.grad is None:
+        for site, gate in zip(self.sites, self._gates, strict=True):
+            if gate.grad is None:
                 raise RuntimeError(f"no gradient reached {site.name}: the pass did not use it")
-            columns.append(nn.functional.pad(gate.grad.cpu(), (0, width - site.heads), value=float("nan")))
-        return torch.stack(columns, dim=1)
+            per_token = gate.grad.abs() if placement == "token" else gate.grad
+            if segments is None:
+                column = per_token.sum(1)
+            else:
+                column = per_token.new_zeros(int(segments.max()) + 1, site.heads)
+                column.index_add_(0, segments.flatten().to(column.device), per_token.flatten(0, 1))
+            columns.append(nn.functional.pad(column, (0, width - site.heads), value=float("nan")))
+        device = columns[0].device  # gathered there first: one copy to the host, not one per layer
+        return torch.stack([column.to(device) for column in columns], dim=1).cpu()
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from headprint.heads import HeadMap, UnsupportedModel, locate, unwrap
 from headprint.measure import Batch, measure
 from headprint.models import input_device, kernel, using_kernel
 from headprint.oracle import materialised_levels
-from headprint.tap import frozen
+from headprint.tap import Tap, frozen
 
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-6, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 """Largest error within one kernel that counts as exact: rounding of that precision, as a share of the largest level."""
@@ -171,8 +171,8 @@ def _tapped(model: nn.Module, heads: HeadMap, examples: Sequence[tuple[Tensor, T
     pad = nn.utils.rnn.pad_sequence
     ids, labels = zip(*examples, strict=True)
     batch = Batch(pad(list(ids), batch_first=True), pad(list(labels), batch_first=True, padding_value=-100).to(ids[0].device))
-    with frozen(model):
-        levels, _ = measure(model, heads.sites, batch)
+    with frozen(model), Tap(heads.sites) as tap:
+        levels, _ = measure(model, tap, batch)
     out = levels.new_full((len(examples), heads.layers, heads.heads), float("nan"))
     out[:, [site.layer for site in heads.sites]] = levels
     return out
