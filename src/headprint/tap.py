@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -50,6 +49,19 @@ def _through(z: Tensor, gate: Tensor) -> Tensor:
     return (z.reshape(*gate.shape, -1).to(gate.dtype) * gate[..., None]).to(z.dtype).reshape(z.shape)
 
 
+_GATE = "_headprint_gate"
+
+
+def _gate_input(module: nn.Module, args: tuple[Any, ...]) -> Any:
+    # One function for all layers, its gate on the module: what is compiled for one layer then serves them all.
+    gate = module.__dict__.get(_GATE)
+    # Reentrant checkpointing runs a layer once without a graph, and again in the backward: gate only the latter.
+    if gate is None or not torch.is_grad_enabled():
+        return None
+    # A projection that is used twice sums its uses.
+    return (_through(args[0], gate), *args[1:])
+
+
 class Tap:
     """Reads the activation levels of a batch out of one backward pass.
 
@@ -64,16 +76,16 @@ class Tap:
     def __init__(self, sites: Sequence[HeadSite]) -> None:
         self.sites = sites
         self._gates: list[Tensor] = []
-        self._hooks = ExitStack()
+        self._undo = ExitStack()
 
     def __enter__(self) -> Tap:
-        for index, site in enumerate(self.sites):
-            handle = site.module.register_forward_pre_hook(partial(self._gate_input, index))
-            self._hooks.callback(handle.remove)
+        for site in self.sites:
+            self._undo.callback(site.module.register_forward_pre_hook(_gate_input).remove)
+            self._undo.callback(site.module.__dict__.pop, _GATE, None)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._hooks.close()
+        self._undo.close()
 
     def open(self, rows: int, length: int) -> None:
         """Make new gates, one per token and head, for a batch of (rows, length) tokens."""
@@ -82,14 +94,9 @@ class Tap:
             parameter = next(site.module.parameters())
             wide = torch.promote_types(parameter.dtype, torch.float32) if parameter.is_floating_point() else torch.float32
             shape = (rows, length, site.heads)
-            self._gates.append(torch.ones(shape, dtype=wide, device=parameter.device, requires_grad=True))
-
-    def _gate_input(self, index: int, _: nn.Module, args: tuple[Any, ...]) -> Any:
-        # Reentrant checkpointing runs a layer once without a graph, and again in the backward: gate only the latter.
-        if not torch.is_grad_enabled():
-            return None
-        # A projection that is used twice sums its uses.
-        return (_through(args[0], self._gates[index]), *args[1:])
+            gate = torch.ones(shape, dtype=wide, device=parameter.device, requires_grad=True)
+            site.module.__dict__[_GATE] = gate
+            self._gates.append(gate)
 
     def levels(self, placement: Placement = "example", segments: Tensor | None = None) -> Tensor:
         """The levels that the last backward left.
