@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,8 @@ EMBEDDED = "lab"
 """The name of the small model that is shipped inside the package."""
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
+
+_HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
 
 def load(
@@ -50,8 +53,10 @@ def load(
         from headprint.lab import model_path
 
         name = str(model_path())
-    elif Path(name).exists() and not _holds_model(Path(name)):
-        raise InputError(f"{name} holds no model: want a directory with config.json (or adapter_config.json)")
+    here = Path(name).exists()
+    if not _holds_model(Path(name)) and (here or not _HUB_ID.fullmatch(name)):
+        what = "holds no model" if here else "does not exist"
+        raise InputError(f"{name} {what}: want a directory with config.json (or adapter_config.json), or a hub id")
     options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
     placement = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -66,11 +71,12 @@ def load(
         )
     except (OSError, ValueError, ImportError, KeyError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"cannot load the model {name!r}: {reason}") from error
+        tried = "" if here else " (there is no such directory, so it was looked for on the hub)"
+        raise InputError(f"cannot load the model {name!r}{tried}: {reason}") from error
     if placement != "auto":
         try:
             model.to(placement)
-        except RuntimeError as error:
+        except (RuntimeError, AssertionError) as error:  # the latter: torch was built without CUDA
             raise InputError(f"cannot put the model on device {placement!r}: {str(error).splitlines()[0]}") from error
     return model.eval(), tokenizer
 
