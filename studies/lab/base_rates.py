@@ -1,0 +1,148 @@
+"""How well the laboratory's model does each task: before SFT, after SFT, and with scarce data.
+
+    python studies/lab/base_rates.py --out studies/lab/base_rates.json
+
+Basic tasks: `--rows` rows. Complex tasks: `--scarce` rows alone, the same after SFT on their two basic tasks, and as
+many rows as a basic task gets (what would be possible). Greedy decoding on items of the test split.
+"""
+
+import argparse
+import json
+import platform
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+import trl
+from datasets import Dataset
+from rich.progress import track
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from headprint.lab import TASKS, model_path, task_rows
+
+PARTS = {
+    "math_code": ("math", "code"),
+    "facts_coref": ("facts", "coref"),
+    "facts_code": ("facts", "code"),
+}
+Rows = list[dict[str, Any]]
+
+
+def fine_tune(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Rows,
+    *,
+    epochs: float,
+    rate: float,
+    seed: int,
+) -> PreTrainedModel:
+    """Full SFT by TRL, loss on completions only; returns the model, trained in place."""
+    with tempfile.TemporaryDirectory() as folder:
+        trl.SFTTrainer(
+            model=model,
+            processing_class=tokenizer,
+            train_dataset=Dataset.from_list([{k: r[k] for k in ("prompt", "completion")} for r in rows]),
+            args=trl.SFTConfig(
+                output_dir=folder,
+                use_cpu=True,
+                bf16=False,
+                per_device_train_batch_size=16,
+                num_train_epochs=epochs,
+                learning_rate=rate,
+                lr_scheduler_type="linear",
+                warmup_steps=10,
+                max_length=None,
+                gradient_checkpointing=False,
+                seed=seed,
+                save_strategy="no",
+                report_to="none",
+                logging_strategy="no",
+                disable_tqdm=True,
+            ),
+        ).train()
+    return model
+
+
+@torch.no_grad()
+def generate(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: Rows, *, batch: int = 50) -> list[str]:
+    """Greedy outputs, padded on the left so that every prompt ends where generation starts."""
+    model.eval()
+    outputs: list[str] = []
+    for start in range(0, len(rows), batch):
+        prompts = [row["prompt"] for row in rows[start : start + batch]]
+        inputs = tokenizer(prompts, return_tensors="pt", padding=True, padding_side="left")
+        tokens = model.generate(**inputs, do_sample=False, max_new_tokens=64)
+        outputs += tokenizer.batch_decode(tokens[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+    return outputs
+
+
+@torch.no_grad()
+def completion_loss(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: Rows) -> float:
+    """Mean over rows of the mean loss of the completion's tokens and EOS, in nats."""
+    model.eval()
+    losses = []
+    for row in rows:
+        prompt = tokenizer(row["prompt"])["input_ids"]
+        whole = [*tokenizer(row["prompt"] + row["completion"])["input_ids"], tokenizer.eos_token_id]
+        logits = model(input_ids=torch.tensor([whole])).logits[0, len(prompt) - 1 : -1]
+        losses.append(torch.nn.functional.cross_entropy(logits, torch.tensor(whole[len(prompt) :])))
+    return float(torch.stack(losses).mean())
+
+
+def main() -> None:
+    """Measure everything and write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, help="default: the shipped one")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--rows", type=int, default=1500)
+    parser.add_argument("--epochs", type=float, default=2)
+    parser.add_argument("--scarce", type=int, default=64)
+    parser.add_argument("--scarce-epochs", type=float, default=8)
+    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--tests", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--tasks", nargs="*", default=[n for n, t in TASKS.items() if t.kind != "pool"])
+    given = parser.parse_args()
+    path = given.model or model_path()
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    fresh = lambda: AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)  # noqa: E731
+
+    def measure(model: PreTrainedModel, task: str) -> dict[str, float]:
+        rows = task_rows(task, "test", n=given.tests, seed=given.seed)
+        outputs = generate(model, tokenizer, rows)
+        right = sum(TASKS[task].check(row, out) for row, out in zip(rows, outputs, strict=True))
+        loss = completion_loss(model, tokenizer, rows)
+        return {"accuracy": right / len(rows), "loss": round(loss, 4), "example": outputs[0]}
+
+    def tuned(model: PreTrainedModel, rows: Rows, epochs: float) -> PreTrainedModel:
+        return fine_tune(model, tokenizer, rows, epochs=epochs, rate=given.rate, seed=given.seed)
+
+    results: dict[str, dict[str, Any]] = {}
+    for task in track(given.tasks):
+        rows = task_rows(task, n=given.rows, seed=given.seed)
+        arms = results[task] = {"before": measure(fresh(), task)}
+        arms[f"after {given.rows} rows"] = measure(tuned(fresh(), rows, given.epochs), task)
+        if task in PARTS:
+            scarce = rows[: given.scarce]
+            arms[f"after {given.scarce} rows"] = measure(tuned(fresh(), scarce, given.scarce_epochs), task)
+            parts = [r for part in PARTS[task] for r in task_rows(part, n=given.rows // 2, seed=given.seed)]
+            model = tuned(fresh(), parts, given.epochs)
+            arms["after its basic tasks"] = measure(model, task)
+            arms[f"after its basic tasks, then {given.scarce} rows"] = measure(
+                tuned(model, scarce, given.scarce_epochs), task
+            )
+        print(task, {arm: value["accuracy"] for arm, value in arms.items()}, flush=True)
+    record = {
+        "settings": {k: v for k, v in vars(given).items() if k not in ("model", "out")},
+        "machine": {"processor": platform.processor() or platform.machine(), "threads": torch.get_num_threads()},
+        "versions": {m.__name__: m.__version__ for m in (torch, transformers, trl)},
+        "results": results,
+    }
+    given.out.write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
