@@ -24,8 +24,10 @@ from headprint.heads import unwrap
 IGNORE = -100
 """The label of a position without loss, as everywhere in transformers."""
 
-_LOGITS_PER_CHUNK = {"cpu": 2**24}
-_LOGITS_PER_CHUNK_ACCELERATOR = 2**27
+_LOGITS = {"cpu": 2**21}
+_LOGITS_ELSEWHERE = 2**27
+_ROWS = 64
+"""Elements of one chunk of logits, a few of which are alive at a time; but rows enough to use the projection well."""
 
 
 def split_head(model: nn.Module) -> tuple[nn.Module, Callable[[Tensor], Tensor]] | None:
@@ -96,7 +98,7 @@ def backward(
     labels: Tensor,
     weights: Tensor,
     *,
-    logits_per_chunk: int | None = None,
+    chunk_rows: int | None = None,
 ) -> Tensor:
     """Run the model on a batch and the backward of Σ weight · (token loss) through its body.
 
@@ -105,7 +107,7 @@ def backward(
         inputs: ``input_ids`` (B, T) and what else the forward takes.
         labels: (B, T), unshifted as in transformers; -100 where no loss.
         weights: What one token's loss counts, (B, T); read where ``labels`` are set.
-        logits_per_chunk: Elements of the largest logits tensor held at a time.
+        chunk_rows: Labelled rows whose logits are held at a time; None chooses.
 
     Returns:
         The negative log-likelihood of every labelled token in nats, (B, T), zero elsewhere; no graph.
@@ -117,7 +119,7 @@ def backward(
     gradient = torch.empty_like(rows)
     nll = rows.new_empty(len(rows), dtype=torch.promote_types(rows.dtype, torch.float32))
     token_weights = token_weights.to(nll)
-    step = max(1, (logits_per_chunk or _default_chunk(rows.device)) // _vocabulary(model))
+    step = chunk_rows or rows_per_chunk(model, rows.device)
     for start in range(0, len(rows), step):
         chunk = slice(start, start + step)
         part = rows[chunk].detach().requires_grad_()
@@ -147,9 +149,7 @@ def _labelled_rows(
     return logits[:, :-1][where.to(logits.device)], lambda rows: rows
 
 
-def _default_chunk(device: torch.device) -> int:
-    return _LOGITS_PER_CHUNK.get(device.type, _LOGITS_PER_CHUNK_ACCELERATOR)
-
-
-def _vocabulary(model: nn.Module) -> int:
-    return int(unwrap(model).config.get_text_config().vocab_size)
+def rows_per_chunk(model: nn.Module, device: torch.device) -> int:
+    """Labelled rows whose logits are made at a time."""
+    vocabulary = int(unwrap(model).config.get_text_config().vocab_size)
+    return max(_ROWS, _LOGITS.get(device.type, _LOGITS_ELSEWHERE) // vocabulary)

@@ -1,0 +1,263 @@
+"""Every figure of the measure's cost and exactness that a CPU can give.
+
+    python benchmarks/cpu.py [SECTION ...]        sections: speed cost memory exactness overhead (default: all)
+
+Writes benchmarks/results/cpu.json and cpu.md. Run it on a machine that does nothing else. Ratios are medians over
+rounds in which every contender runs once, in rotating order, in one process (memory: one process per contender).
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from headprint import bench, provenance
+from headprint.batches import collate
+from headprint.extract import extract
+from headprint.heads import locate
+from headprint.lab import TASKS, model_path, task_rows
+from headprint.measure import measure
+from headprint.models import load, using_kernel
+from headprint.oracle import materialised_levels
+from headprint.tap import Tap, frozen
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
+
+RESULTS = Path(__file__).parent / "results"
+SEED = 0
+
+
+def llama(*, layers: int, hidden: int, vocab: int, heads: int = 8) -> PreTrainedModel:
+    """A random Llama with eight heads."""
+    torch.manual_seed(SEED)
+    config = LlamaConfig(
+        vocab_size=vocab,
+        hidden_size=hidden,
+        intermediate_size=hidden * 8 // 3,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=heads,
+        max_position_embeddings=4096,
+    )
+    return LlamaForCausalLM(config).eval()
+
+
+def speed() -> dict[str, Any]:
+    """Against the authors' recipe: 8 layers × 384, vocabulary 32k."""
+    examples = bench.gsm8k_like(64, 32_000, seed=SEED)
+    return bench.run(llama(layers=8, hidden=384, vocab=32_000), examples, rounds=5, contenders=["authors' recipe"])
+
+
+def cost() -> dict[str, Any]:
+    """Against a training step and a forward on the same batches: a body-dominated model, at several batch sizes."""
+    found = {}
+    for tokens in (512, 1024, 2048, 4096):
+        model, examples = llama(layers=8, hidden=768, vocab=2048), bench.gsm8k_like(32, 2048, seed=SEED)
+        contenders = ["forward", "training step"]
+        found[str(tokens)] = bench.run(model, examples, rounds=5, batch_tokens=tokens, contenders=contenders)
+    return found
+
+
+def memory() -> dict[str, Any]:
+    """Peak resident memory above the loaded model, one example of T tokens, each contender in its own process."""
+    return {
+        f"{who} {length}": json.loads(
+            subprocess.run(
+                [sys.executable, __file__, "--peak", who, str(length)], check=True, capture_output=True, text=True
+            ).stdout
+        )
+        for length in (1024, 2048, 4096)
+        for who in ("headprint", "recipe")
+    }
+
+
+def peak(who: str, length: int) -> int:
+    """Bytes that one pass adds to this process's peak."""
+    model = llama(layers=4, hidden=384, vocab=32_000)
+    small, large = (bench.uniform(1, n, 32_000, seed=SEED) for n in (16, length))
+
+    def run(examples: list[Any]) -> None:
+        if who == "headprint":
+            with frozen(model), Tap(locate(model).sites) as tap:
+                measure(model, tap, collate(examples))
+        else:
+            with using_kernel(model, "eager"):
+                bench.authors_recipe(model, bench.with_mask(collate(examples), examples))
+
+    run(small)  # libraries' own buffers
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    run(large)
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+
+
+def exactness() -> dict[str, Any]:
+    """Error against the materialised oracle, and bfloat16 against float32 on the shipped model."""
+    found: dict[str, Any] = {}
+    examples = bench.gsm8k_like(8, 2048, seed=SEED)
+    pairs = [(torch.tensor(e.input_ids), torch.tensor(e.labels)) for e in examples]
+    for dtype in (torch.float32, torch.float64):
+        model = llama(layers=8, hidden=384, vocab=2048).to(dtype)
+        with using_kernel(model, "eager"), frozen(model), Tap(locate(model).sites) as tap:
+            ours, _ = measure(model, tap, collate(examples))
+        reference = materialised_levels(model, pairs)
+        found[str(dtype).removeprefix("torch.")] = float((ours - reference).abs().max() / reference.abs().max())
+    for dtype in ("bfloat16", "float32"):
+        model, tokenizer = load("lab", dtype=dtype, device="cpu")
+        for task in TASKS:
+            rows = task_rows(task, "test", n=100)
+            found.setdefault("patterns", {}).setdefault(task, {})[dtype] = extract(model, tokenizer, rows).pattern()
+    patterns = found.pop("patterns")
+    found["bfloat16 rank correlation"] = {
+        task: both["bfloat16"].correlation(both["float32"], method="spearman") for task, both in patterns.items()
+    }
+    return found
+
+
+def overhead() -> dict[str, Any]:
+    """1,000 rows from a file to a directory, against the same batches through the model and nothing else."""
+    model, tokenizer = load("lab", dtype="float32", device="cpu")
+    rounds: dict[str, list[float]] = {"extract": [], "passes": [], "taps": []}
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "rows.jsonl"
+        data.write_text("".join(json.dumps(row) + "\n" for row in task_rows("math", "train", n=1000)))
+        for number in range(4):
+            with seconds(rounds["extract"] if number else []), own_passes() as spent:
+                extract(model, tokenizer, str(data), out=Path(folder) / f"set{number}")
+            if number:
+                rounds["passes"].append(sum(spent["passes"]))
+                rounds["taps"].append(sum(spent["taps"]))
+    total, passes, taps = (np.array(rounds[name]) for name in ("extract", "passes", "taps"))
+    return {
+        "rows": 1000,
+        "model": str(model_path().name),
+        "seconds": rounds,
+        "share beyond the passes": float(np.median((total - passes + taps) / total)),
+    }
+
+
+@contextmanager
+def own_passes() -> Iterator[dict[str, list[float]]]:
+    """Time spent inside the model's forward and backward, and of that in the taps."""
+    from headprint import engine, tap
+
+    spent: dict[str, list[float]] = {"passes": [], "taps": []}
+    measure_batch, gate, levels = engine.measure, tap._Gate.backward, tap.Tap.levels
+
+    def timed(function: Any, into: list[float]) -> Any:
+        def call(*args: Any, **options: Any) -> Any:
+            with seconds(into):
+                return function(*args, **options)
+
+        return call
+
+    engine.measure = timed(measure_batch, spent["passes"])
+    tap._Gate.backward = staticmethod(timed(gate, spent["taps"]))
+    tap.Tap.levels = timed(levels, spent["taps"])
+    try:
+        yield spent
+    finally:
+        engine.measure, tap._Gate.backward, tap.Tap.levels = measure_batch, staticmethod(gate), levels
+
+
+@contextmanager
+def seconds(into: list[float]) -> Iterator[None]:
+    """Append the block's wall time."""
+    start = time.perf_counter()
+    yield
+    into.append(time.perf_counter() - start)
+
+
+SECTIONS = {"speed": speed, "cost": cost, "memory": memory, "exactness": exactness, "overhead": overhead}
+
+
+def table(found: dict[str, Any]) -> str:
+    """The committed page."""
+    machine = found["machine"]
+    lines = [
+        "# Measured on a CPU",
+        "",
+        f"`python benchmarks/cpu.py` on {machine['processor']}, {machine['threads']} threads; "
+        + ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+        + f"; seed {SEED}. Ratios: median (lowest to highest) over rounds of one process.",
+        "",
+        "| figure | goal | measured |",
+        "|---|---|---|",
+    ]
+
+    def ratio(timing: dict[str, Any], *, inverse: bool = False) -> str:
+        values = [timing["ratio"], timing["ratio_low"], timing["ratio_high"]]
+        if inverse:
+            values = [1 / values[0], 1 / values[2], 1 / values[1]]
+        return "{:.2f} × ({:.2f} to {:.2f})".format(*values)
+
+    if "speed" in found:
+        recipe = found["speed"]["results"]["authors' recipe"]
+        lines.append(f"| speed against the authors' recipe, GSM8K-length rows | ≥ 30 × | {ratio(recipe)} |")
+    for tokens, run in found.get("cost", {}).items():
+        step, forward = run["results"]["training step"], run["results"]["forward"]
+        lines.append(f"| cost against a training step, {tokens} tokens a batch | ≤ 0.65 × | {ratio(step, inverse=True)} |")
+        lines.append(f"| cost against a forward, {tokens} tokens a batch | ≤ 2.2 × | {ratio(forward, inverse=True)} |")
+    if "memory" in found:
+        peaks = found["memory"]
+        for length in (1024, 2048, 4096):
+            ours, theirs = peaks[f"headprint {length}"], peaks[f"recipe {length}"]
+            share = f"{ours / theirs:.3f} × ({ours / 2**20:,.0f} MiB against {theirs / 2**20:,.0f} MiB)"
+            lines.append(f"| peak memory above the weights against the recipe, one row, T = {length} | ≤ 0.2 × | {share} |")
+        growth = peaks["headprint 4096"] / peaks["headprint 1024"]
+        lines.append(f"| memory at T = 4096 over T = 1024 | 4 (linear) | {growth:.2f} |")
+    if "exactness" in found:
+        exact = found["exactness"]
+        lines.append(f"| error against the oracle, float32 | ≤ 1e-6 | {exact['float32']:.1e} |")
+        lines.append(f"| error against the oracle, float64 | ≤ 1e-12 | {exact['float64']:.1e} |")
+        ranks = exact["bfloat16 rank correlation"].values()
+        lines.append(
+            f"| bfloat16 against float32, rank correlation on the shipped model, lowest and highest of {len(ranks)} tasks "
+            f"| ≥ 0.999 | {min(ranks):.4f} to {max(ranks):.4f} |"
+        )
+    if "overhead" in found:
+        share = found["overhead"]["share beyond the passes"]
+        lines.append(f"| our code beyond the model's own passes, 1,000 rows, shipped model | ≤ 5 % | {share:.1%} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--peak"]:
+        print(peak(sys.argv[2], int(sys.argv[3])))
+        return
+    RESULTS.mkdir(exist_ok=True)
+    file = RESULTS / "cpu.json"
+    found = json.loads(file.read_text()) if file.exists() else {}
+    found["machine"] = {
+        "processor": processor(),
+        "threads": torch.get_num_threads(),
+        "system": platform.platform(),
+        "versions": provenance.versions(),
+    }
+    for name in sys.argv[1:] or SECTIONS:
+        print(name, flush=True)
+        found[name] = SECTIONS[name]()
+        file.write_text(json.dumps(found, indent=1) + "\n")
+    page = table(found)
+    (RESULTS / "cpu.md").write_text(page)
+    print(page)
+
+
+def processor() -> str:
+    """The processor's own name, where the system tells it."""
+    info = Path("/proc/cpuinfo")
+    names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+    return f"{names[0]} ({len(names)} cores)" if names else platform.processor()
+
+
+if __name__ == "__main__":
+    main()
