@@ -18,8 +18,12 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
+# Measures the shipped model on two of its built-in tasks, and shows each pattern and their difference.
 demo: $(READY)
-	$(BIN)/python examples/demo.py --out runs/demo
+	$(BIN)/headprint extract lab lab:math --out runs/demo/math --limit 300 --overwrite
+	$(BIN)/headprint extract lab lab:code --out runs/demo/code --limit 300 --overwrite
+	$(BIN)/headprint show runs/demo/math --png runs/demo/math.png
+	$(BIN)/headprint diff runs/demo/math runs/demo/code --png runs/demo/difference.png
 
 test: $(READY)
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist worksteal
