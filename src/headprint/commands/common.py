@@ -131,12 +131,13 @@ def load_pattern(path: Path, placement: Placement | None = None) -> Pattern:
     return found
 
 
-def title(pattern: Pattern, fallback: str) -> str:
-    """Model and data of a pattern, as far as its provenance names them; of paths their last two parts."""
+def title(path: Path, pattern: Pattern) -> str:
+    """The path as given and what its provenance names: model and data, of paths their last two parts."""
     model, data = (pattern.provenance.get(key) for key in ("model", "data"))
     if not (isinstance(model, dict) and isinstance(data, dict) and model.get("id") and data.get("source")):
-        return fallback
-    return " on ".join("/".join(Path(name).parts[-2:]) for name in (model["id"], data["source"]))
+        return str(path)
+    short = ("/".join(Path(name).parts[-2:]) for name in (model["id"], data["source"]))
+    return f"{path}: {' on '.join(short)}"
 
 
 def matrix(pattern: Pattern) -> list[list[float]]:

@@ -46,7 +46,7 @@ def diff(
     if png:
         from headprint.plot import heat_maps
 
-        heat_maps([first, second, change], png, titles=["before", "after", "change"])
+        heat_maps([first, second, change], png, titles=[f"before\n{before.name}", f"after\n{after.name}", "change"])
         common.say(f"wrote {png}")
     agreement = {
         "pearson": first.correlation(second),
@@ -73,8 +73,8 @@ def diff(
         )
         return
     common.show(
-        f"before: {common.title(first, str(before))}",
-        f"after:  {common.title(second, str(after))}",
+        f"before: {common.title(before, first)}",
+        f"after:  {common.title(after, second)}",
         "",
         render.terminal_change(first, second, change, top=top),
         "",

@@ -19,11 +19,11 @@ def show(
     from headprint import render
 
     pattern = common.load_pattern(path, placement)
-    title = common.title(pattern, str(path))
+    title = common.title(path, pattern)
     if png:
         from headprint.plot import heat_maps
 
-        heat_maps([pattern], png, titles=[title])
+        heat_maps([pattern], png, titles=[title.replace(": ", "\n", 1)])
         common.say(f"wrote {png}")
     if json:
         common.emit(
