@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -92,12 +92,23 @@ def fingerprint(model: nn.Module) -> str:
     comparison need to know. Rows of each tensor are hashed by ``torch.hash_tensor``, the row hashes by SHA-256.
     """
     digest = hashlib.sha256()
-    for name, parameter in sorted(unwrap(model).named_parameters()):
-        digest.update(f"{name} {tuple(parameter.shape)} {parameter.dtype}".encode())
-        if parameter.device.type != "meta" and parameter.numel():
-            rows = parameter.detach().reshape(len(parameter) if parameter.dim() > 1 else 1, -1)
-            digest.update(torch.hash_tensor(rows, dim=1).cpu().numpy().tobytes())
+    for path, module in unwrap(model).named_modules():
+        with _weights_at_hand(module):
+            for name, parameter in module.named_parameters(prefix=path, recurse=False):
+                digest.update(f"{name} {tuple(parameter.shape)} {parameter.dtype}".encode())
+                if parameter.numel():
+                    rows = parameter.detach().reshape(len(parameter) if parameter.dim() > 1 else 1, -1)
+                    digest.update(torch.hash_tensor(rows, dim=1).cpu().numpy().tobytes())
     return digest.hexdigest()[:32]
+
+
+def _weights_at_hand(module: nn.Module) -> AbstractContextManager[object]:
+    """Weights that accelerate keeps elsewhere (host memory, disk) are brought in for the block."""
+    if all(parameter.device.type != "meta" for parameter in module.parameters(recurse=False)):
+        return nullcontext()
+    from accelerate.utils import align_module_device
+
+    return align_module_device(module, torch.device("cpu"))  # type: ignore[no-any-return]
 
 
 def describe(model: nn.Module) -> dict[str, Any]:
@@ -127,8 +138,12 @@ def dtype_name(model: nn.Module) -> str:
 
 
 def input_device(model: nn.Module) -> torch.device:
-    """Where token ids go: the device of the input embedding."""
-    weight = getattr(unwrap(model).get_input_embeddings(), "weight", None)
+    """Where token ids go: the device on which the input embedding runs."""
+    embedding = unwrap(model).get_input_embeddings()
+    where = getattr(getattr(embedding, "_hf_hook", None), "execution_device", None)  # accelerate's, if it keeps weights away
+    if where is not None:
+        return torch.device(where)
+    weight = getattr(embedding, "weight", None)
     return weight.device if weight is not None else next(model.parameters()).device
 
 

@@ -54,12 +54,20 @@ _GATE = "_headprint_gate"
 
 def _gate_input(module: nn.Module, args: tuple[Any, ...]) -> Any:
     # One function for all layers, its gate on the module: what is compiled for one layer then serves them all.
-    gate = module.__dict__.get(_GATE)
+    z, gate = args[0], module.__dict__.get(_GATE)
     # Reentrant checkpointing runs a layer once without a graph, and again in the backward: gate only the latter.
     if gate is None or not torch.is_grad_enabled():
         return None
+    # The batch's shape and the weight's device are right for nearly every model; not where accelerate keeps the weight
+    # away, nor for a stack that reads patches of bytes or a prompt of its own.
+    if gate.device != z.device or gate.shape[1] != z.shape[1]:
+        gate = module.__dict__[_GATE] = _ones(len(gate), z.shape[1], gate.shape[2], gate.dtype, z.device)
     # A projection that is used twice sums its uses.
-    return (_through(args[0], gate), *args[1:])
+    return (_through(z, gate), *args[1:])
+
+
+def _ones(rows: int, length: int, heads: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.ones(rows, length, heads, dtype=dtype, device=device, requires_grad=True)
 
 
 class Tap:
@@ -75,7 +83,6 @@ class Tap:
 
     def __init__(self, sites: Sequence[HeadSite]) -> None:
         self.sites = sites
-        self._gates: list[Tensor] = []
         self._undo = ExitStack()
 
     def __enter__(self) -> Tap:
@@ -89,14 +96,10 @@ class Tap:
 
     def open(self, rows: int, length: int) -> None:
         """Make new gates, one per token and head, for a batch of (rows, length) tokens."""
-        self._gates = []
         for site in self.sites:
             parameter = next(site.module.parameters())
             wide = torch.promote_types(parameter.dtype, torch.float32) if parameter.is_floating_point() else torch.float32
-            shape = (rows, length, site.heads)
-            gate = torch.ones(shape, dtype=wide, device=parameter.device, requires_grad=True)
-            site.module.__dict__[_GATE] = gate
-            self._gates.append(gate)
+            site.module.__dict__[_GATE] = _ones(rows, length, site.heads, wide, parameter.device)
 
     def levels(self, placement: Placement = "example", segments: Tensor | None = None) -> Tensor:
         """The levels that the last backward left.
@@ -115,7 +118,8 @@ class Tap:
         """
         width = max(site.heads for site in self.sites)
         columns = []
-        for site, gate in zip(self.sites, self._gates, strict=True):
+        for site in self.sites:
+            gate = site.module.__dict__[_GATE]
             if gate.grad is None:
                 raise RuntimeError(f"no gradient reached {site.name}: the pass did not use it")
             per_token = gate.grad.abs() if placement == "token" else gate.grad
