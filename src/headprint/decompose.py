@@ -1,0 +1,426 @@
+"""A complex task's change as a combination of basic tasks' changes (arXiv 2409.15820, section 4).
+
+    ΔAP_target = Σ_i α_i ΔAP_basic_i + ε          over the heads, by least squares
+
+    result = decompose((before, after), {"math": (b, a), "code": (b, a)}, subsets=True)
+    result.weights["math"], result.r2, result.null.p_value
+
+A good fit alone says little: the changes of all tasks share a profile over depth, and two dense
+positive vectors fit each other anyway. So beside each R² stand the R² on heads that were held out,
+the R² of a target whose heads were permuted, and how far the best basis stands above the median one.
+
+The default has no intercept, as the paper's equation has none: a constant would take the rise that
+all fine-tuning shares away from the tasks, and the weights are to become shares of rows. R² is
+measured against the best constant all the same (:mod:`headprint.regression`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+
+import numpy as np
+
+from headprint.changes import Change, Problem, prepare
+from headprint.errors import InputError
+from headprint.intervals import Bootstrap, Interval
+from headprint.regression import (
+    Method,
+    Reduced,
+    Solution,
+    adjusted,
+    cross_validated,
+    folds,
+    forward,
+    held_out,
+    reduce,
+    shuffled,
+    solve,
+    solve_all,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Within: TypeAlias = Literal["layer", "all"]
+Folds: TypeAlias = int | Literal["layers"]
+
+MOST_RANKED = 12
+_R2 = (-np.inf, 1.0)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a fit is made and judged.
+
+    Attributes:
+        method: ``"nnls"``: no negative weights, so that they can become numbers of rows; or
+            ``"lstsq"``: weights of any sign.
+        relative: Fit change rates ΔAP / AP instead of changes ΔAP. The paper speaks of both.
+        intercept: Fit a constant, too.
+        folds: Parts of the heads that are held out in turn, or ``"layers"``: each layer in turn.
+        null: Targets with permuted heads; 0 for none.
+        null_within: Permute within each ``"layer"``, which keeps the profile over depth that all
+            tasks share and asks for more than it, or over ``"all"`` heads.
+        seed: Of folds and permutations.
+
+    Raises:
+        InputError: If one of them is out of range.
+    """
+
+    method: Method = "nnls"
+    relative: bool = False
+    intercept: bool = False
+    folds: Folds = 10
+    null: int = 1000
+    null_within: Within = "layer"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for value, allowed in ((self.method, get_args(Method)), (self.null_within, get_args(Within))):
+            if value not in allowed:
+                raise InputError(f"unknown option {value!r}: choose from {', '.join(allowed)}")
+        if self.folds != "layers" and (not isinstance(self.folds, int) or self.folds < 2):
+            raise InputError(f"folds is {self.folds!r}; it wants 2 parts at least, or 'layers'")
+        if self.null < 0 or self.seed < 0:
+            raise InputError(f"null ({self.null}) and seed ({self.seed}) want to be 0 or more")
+
+
+@dataclass(frozen=True)
+class Null:
+    """R² of targets whose heads were permuted.
+
+    Attributes:
+        mean: Of their R².
+        high: Their 95th percentile.
+        p_value: Share of them, the target itself included, that fit at least as well as it.
+    """
+
+    mean: float
+    high: float
+    p_value: float
+
+
+@dataclass(frozen=True)
+class Subset:
+    """The fit of one subset of the basic tasks."""
+
+    tasks: tuple[str, ...]
+    weights: dict[str, float]
+    r2: float
+    adjusted: float
+    cross_validated: float
+    null: Null | None
+
+
+@dataclass(frozen=True)
+class Gap:
+    """How far the best subset of one size stands above the median one of that size.
+
+    Attributes:
+        size: Basic tasks in each subset.
+        best: The subset with the largest R².
+        value: Its R² minus the median R²; in each draw of the bootstrap for the same subset.
+        best_in: Share of draws in which it is the best one.
+        p_value: Share of targets with permuted heads, the target itself included, whose own best
+            subset stands as far above their own median.
+    """
+
+    size: int
+    best: tuple[str, ...]
+    value: Interval
+    best_in: float
+    p_value: float
+
+
+@dataclass(frozen=True)
+class Decomposition:
+    """What a target is made of.
+
+    Attributes:
+        target: Its name.
+        weights: α by basic task.
+        intercept: The constant; 0 if none is fitted.
+        r2: Against the best constant.
+        adjusted: R² less what so many basic tasks explain by chance.
+        cross_validated: R² on held-out heads.
+        null: R² of permuted targets; None if there are none.
+        subsets: All subsets of the basic tasks, best first; None if not asked for.
+        gaps: One of each size that has two subsets or more; None if not asked for.
+        heads: P, the heads fitted: those with a number in every change.
+        examples: Examples behind each change, by task; None for a change from a file.
+        intervals: Whether there are any: only pattern sets permit them.
+        options: How it was made.
+    """
+
+    target: str
+    weights: dict[str, Interval]
+    intercept: Interval
+    r2: Interval
+    adjusted: float
+    cross_validated: float
+    null: Null | None
+    subsets: list[Subset] | None
+    gaps: list[Gap] | None
+    heads: int
+    examples: dict[str, int | None]
+    intervals: bool
+    options: Options
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, for JSON; what is no number becomes None."""
+        return dict(_plain(self))
+
+
+@dataclass(frozen=True)
+class Step:
+    """One basis of a growing one: R² of its fit, and R² on held-out heads."""
+
+    tasks: tuple[str, ...]
+    r2: float
+    cross_validated: float
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """Which tasks of a catalogue compose a target, when nobody names them.
+
+    Attributes:
+        path: The bases of 1, 2, ... tasks, each the one before and one more.
+        tasks: The chosen basis; empty if none predicts held-out heads better than a constant.
+        fit: Its decomposition; None if it is empty. Its intervals hold for this basis, and do not
+            know that it was chosen.
+        null: As the decomposition's, but each permuted target chooses a basis of the same size for itself.
+        frequency: Share of draws that have each task in their basis of that size.
+    """
+
+    target: str
+    path: list[Step]
+    tasks: tuple[str, ...]
+    fit: Decomposition | None
+    null: Null | None
+    frequency: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, for JSON; what is no number becomes None."""
+        return dict(_plain(self))
+
+
+def decompose(
+    target: Change,
+    basics: Mapping[str, Change],
+    *,
+    name: str = "target",
+    subsets: bool = False,
+    options: Options | None = None,
+    bootstrap: Bootstrap | None = None,
+) -> Decomposition:
+    """Fits a target's change by those of basic tasks.
+
+    Args:
+        target: ``(before, after)``, two pattern sets of the same examples or two patterns, or a change.
+        basics: K of the same by task name.
+        name: Of the target.
+        subsets: Fit every subset of the basic tasks, too (12 tasks at most).
+        options: How the fit is made and judged.
+        bootstrap: How the intervals over examples are made. draws x (K + 1) x L x H x 8 bytes are held.
+
+    Raises:
+        InputError: If shapes differ, there are too many basic tasks or none, or a change cannot be
+            read as ``options.relative`` says.
+    """
+    options, bootstrap = options or Options(), bootstrap or Bootstrap()
+    if subsets and len(basics) > MOST_RANKED:
+        raise InputError(
+            f"{len(basics)} basic tasks have {2 ** len(basics) - 1:,} subsets; {MOST_RANKED} tasks are ranked at "
+            "most: use discover"
+        )
+    problem = prepare(target, basics, name=name, relative=options.relative, bootstrap=bootstrap)
+    return _Work(problem, options, bootstrap).decomposition(subsets)
+
+
+def discover(
+    target: Change,
+    catalogue: Mapping[str, Change],
+    *,
+    name: str = "target",
+    most: int = 8,
+    options: Options | None = None,
+    bootstrap: Bootstrap | None = None,
+) -> Discovery:
+    """Finds a sparse basis in a whole catalogue of tasks.
+
+    The basis grows by the task that lowers the residual most, all weights being fitted anew
+    (orthogonal matching pursuit). Its size is the smallest whose error on held-out heads is within
+    one standard error of the smallest error (Breiman et al. 1984), the basis being grown anew
+    without the held-out heads; a constant competes as the basis of size 0.
+
+    Args:
+        target: As :func:`decompose`.
+        catalogue: K changes by task name.
+        name: Of the target.
+        most: The largest basis tried.
+        options: How the fits are made and judged.
+        bootstrap: How the intervals over examples are made.
+
+    Raises:
+        InputError: As :func:`decompose`.
+    """
+    options, bootstrap = options or Options(), bootstrap or Bootstrap()
+    if most < 1:
+        raise InputError(f"the largest basis has {most} tasks; it wants 1 at least")
+    problem = prepare(target, catalogue, name=name, relative=options.relative, bootstrap=bootstrap)
+    return _Work(problem, options, bootstrap).discovery(min(most, len(problem.tasks)))
+
+
+class _Work:
+    """One problem and all that is computed of it more than once."""
+
+    def __init__(self, problem: Problem, options: Options, bootstrap: Bootstrap) -> None:
+        self.problem, self.options, self.bootstrap = problem, options, bootstrap
+        self.parts = folds(problem.layers, options.folds, options.seed)
+        if len(self.parts) < 2:
+            raise InputError("leave-one-layer-out wants two layers at least: give a number of folds")
+        self.whole = self._reduce(problem.x, problem.y)
+        self.drawn = None if problem.draws is None else self._reduce(*problem.draws)
+        targets = shuffled(problem.y, problem.layers, options.null, options.null_within, options.seed)
+        self.permuted = self._reduce(np.broadcast_to(problem.x, (options.null, *problem.x.shape)), targets)
+
+    def decomposition(self, subsets: bool) -> Decomposition:
+        problem, options = self.problem, self.options
+        every = range(len(problem.tasks))
+        fit = solve(self.whole, every, options.method)
+        weights, r2, constant = self._draws(every)
+        interval = self.bootstrap.interval
+        full = self._subset(every, fit)
+        ranked, gaps = self._ranking() if subsets else (None, None)
+        return Decomposition(
+            target=problem.name,
+            weights={task: interval(fit.weights[k], weights[:, k]) for k, task in enumerate(problem.tasks)},
+            intercept=interval(fit.intercept, constant) if options.intercept else Interval(0.0),
+            r2=interval(fit.r2, r2, _R2),
+            adjusted=full.adjusted,
+            cross_validated=full.cross_validated,
+            null=full.null,
+            subsets=ranked,
+            gaps=gaps,
+            heads=len(problem.y),
+            examples=problem.examples,
+            intervals=self.drawn is not None,
+            options=options,
+        )
+
+    def discovery(self, most: int) -> Discovery:
+        problem, method = self.problem, self.options.method
+        path = forward(self.whole, most, method)
+        errors = self._held_out(lambda part: [fit for _, fit in forward(part, most, method)])
+        steps = [
+            Step(self._names(chosen), fit.r2, float(r2))
+            for (chosen, fit), r2 in zip(path, cross_validated(errors, self.parts), strict=True)
+        ]
+        size = _one_standard_error(errors)
+        chosen = path[size - 1][0] if size else []
+        fit = null = None
+        frequency: dict[str, float] = {}
+        if size:
+            fit = self._narrowed(chosen).decomposition(subsets=False)
+            grown = [forward(Reduced(*each), size, method)[-1] for each in zip(*self.permuted, strict=True)]
+            null = _null(path[size - 1][1].r2, np.array([best.r2 for _, best in grown]))
+            if self.drawn is not None:
+                picks = [forward(Reduced(*each), size, method)[-1][0] for each in zip(*self.drawn, strict=True)]
+                frequency = {
+                    task: float(np.mean([k in pick for pick in picks])) for k, task in enumerate(problem.tasks)
+                }
+        return Discovery(problem.name, steps, self._names(chosen), fit, null, frequency)
+
+    def _narrowed(self, chosen: Sequence[int]) -> _Work:
+        return _Work(self.problem.narrowed(chosen), self.options, self.bootstrap)
+
+    def _reduce(self, x: NDArray[Any], y: NDArray[Any]) -> Reduced:
+        return reduce(x, y, intercept=self.options.intercept)
+
+    def _held_out(self, choose: Any) -> NDArray[np.float64]:
+        return held_out(self.problem.x, self.problem.y, self.parts, choose, intercept=self.options.intercept)
+
+    def _names(self, chosen: Sequence[int]) -> tuple[str, ...]:
+        return tuple(self.problem.tasks[k] for k in chosen)
+
+    def _draws(self, chosen: Sequence[int]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """Weights (B, K), R² (B,) and intercepts (B,) of the bootstrap's draws; B is 0 without any."""
+        if self.drawn is None:
+            return np.empty((0, len(self.problem.tasks))), np.empty(0), np.empty(0)
+        weights, r2 = solve_all(self.drawn, chosen, self.options.method)
+        means = self.drawn.means
+        return weights, r2, means[:, -1] - (means[:, :-1] * weights).sum(axis=1)
+
+    def _subset(self, chosen: Sequence[int], fit: Solution, permuted: NDArray[Any] | None = None) -> Subset:
+        method = self.options.method
+        errors = self._held_out(lambda part: [solve(part, chosen, method)])
+        if permuted is None:
+            permuted = solve_all(self.permuted, chosen, method)[1]
+        return Subset(
+            self._names(chosen),
+            {self.problem.tasks[k]: float(fit.weights[k]) for k in chosen},
+            fit.r2,
+            adjusted(fit.r2, len(self.problem.y), len(chosen), intercept=self.options.intercept),
+            float(cross_validated(errors, self.parts)[0]),
+            _null(fit.r2, permuted),
+        )
+
+    def _ranking(self) -> tuple[list[Subset], list[Gap]]:
+        count = len(self.problem.tasks)
+        ranked, gaps = [], []
+        for size in range(1, count + 1):
+            bases = list(combinations(range(count), size))
+            fits = [solve(self.whole, basis, self.options.method) for basis in bases]
+            permuted = np.array([solve_all(self.permuted, basis, self.options.method)[1] for basis in bases])
+            ranked += [self._subset(*each) for each in zip(bases, fits, permuted, strict=True)]
+            if len(bases) > 1:
+                r2 = np.array([fit.r2 for fit in fits])
+                gaps.append(self._gap(bases, r2, permuted))
+        # A task of weight 0 adds nothing but rounding: the smaller subset stands first.
+        return sorted(ranked, key=lambda subset: (-round(subset.r2, 12), len(subset.tasks))), gaps
+
+    def _gap(self, bases: Sequence[tuple[int, ...]], r2: NDArray[Any], permuted: NDArray[Any]) -> Gap:
+        best = int(np.argmax(r2))
+        drawn = np.array([self._draws(basis)[1] for basis in bases])
+        gap = float(r2[best] - np.median(r2))
+        stands = permuted.max(axis=0) - np.median(permuted, axis=0) if permuted.size else np.empty(0)
+        return Gap(
+            len(bases[best]),
+            self._names(bases[best]),
+            self.bootstrap.interval(gap, drawn[best] - np.median(drawn, axis=0)),
+            float(np.mean(drawn.argmax(axis=0) == best)) if drawn.size else float("nan"),
+            _p_value(gap, stands) if stands.size else float("nan"),
+        )
+
+
+def _one_standard_error(errors: NDArray[Any]) -> int:
+    """The first candidate whose mean error over the folds is within one standard error of the least."""
+    mean = errors.mean(axis=1)
+    best = int(np.argmin(mean))
+    spread = errors[best].std(ddof=1) / np.sqrt(errors.shape[1])
+    return int(np.argmax(mean <= mean[best] + spread))
+
+
+def _null(r2: float, permuted: NDArray[Any]) -> Null | None:
+    if not permuted.size:
+        return None
+    return Null(float(permuted.mean()), float(np.quantile(permuted, 0.95)), _p_value(r2, permuted))
+
+
+def _p_value(value: float, permuted: NDArray[Any]) -> float:
+    # The target is one of its own permutations; rounding must not tell it from an equal one.
+    return float((1 + (permuted >= value - 1e-12).sum()) / (1 + permuted.size))
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "__dataclass_fields__"):
+        return {key: _plain(getattr(value, key)) for key in value.__dataclass_fields__}
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
