@@ -22,6 +22,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
+
 from headprint import bench, provenance
 from headprint.batches import collate
 from headprint.extract import extract
@@ -31,7 +33,6 @@ from headprint.measure import measure
 from headprint.models import load, using_kernel
 from headprint.oracle import materialised_levels
 from headprint.tap import Tap, frozen
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 RESULTS = Path(__file__).parent / "results"
 SEED = 0
@@ -205,14 +206,18 @@ def table(found: dict[str, Any]) -> str:
         lines.append(f"| speed against the authors' recipe, GSM8K-length rows | ≥ 30 × | {ratio(recipe)} |")
     for tokens, run in found.get("cost", {}).items():
         step, forward = run["results"]["training step"], run["results"]["forward"]
-        lines.append(f"| cost against a training step, {tokens} tokens a batch | ≤ 0.65 × | {ratio(step, inverse=True)} |")
+        lines.append(
+            f"| cost against a training step, {tokens} tokens a batch | ≤ 0.65 × | {ratio(step, inverse=True)} |"
+        )
         lines.append(f"| cost against a forward, {tokens} tokens a batch | ≤ 2.2 × | {ratio(forward, inverse=True)} |")
     if "memory" in found:
         peaks = found["memory"]
         for length in (1024, 2048, 4096):
             ours, theirs = peaks[f"headprint {length}"], peaks[f"recipe {length}"]
             share = f"{ours / theirs:.3f} × ({ours / 2**20:,.0f} MiB against {theirs / 2**20:,.0f} MiB)"
-            lines.append(f"| peak memory above the weights against the recipe, one row, T = {length} | ≤ 0.2 × | {share} |")
+            lines.append(
+                f"| peak memory above the weights against the recipe, one row, T = {length} | ≤ 0.2 × | {share} |"
+            )
         growth = peaks["headprint 4096"] / peaks["headprint 1024"]
         lines.append(f"| memory at T = 4096 over T = 1024 | 4 (linear) | {growth:.2f} |")
     if "exactness" in found:
@@ -221,7 +226,7 @@ def table(found: dict[str, Any]) -> str:
         lines.append(f"| error against the oracle, float64 | ≤ 1e-12 | {exact['float64']:.1e} |")
         ranks = exact["bfloat16 rank correlation"].values()
         lines.append(
-            f"| bfloat16 against float32, rank correlation on the shipped model, lowest and highest of {len(ranks)} tasks "
+            f"| bfloat16 against float32, rank correlation, shipped model, {len(ranks)} tasks: lowest to highest "
             f"| ≥ 0.999 | {min(ranks):.4f} to {max(ranks):.4f} |"
         )
     if "overhead" in found:

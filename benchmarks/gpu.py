@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
+
 from headprint import bench, provenance
 from headprint.batches import Budget
 from headprint.checkpointing import checkpointed
@@ -28,7 +30,6 @@ from headprint.engine import Engine
 from headprint.examples import Example
 from headprint.heads import locate
 from headprint.tap import Tap, frozen
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 
 def llama3_8b(layers: int) -> PreTrainedModel:
@@ -87,7 +88,8 @@ def ours(
         for layer in layers:
             layer.compile(dynamic=True)
     budget = Budget(device, tokens)
-    times, checksum = [], 0.0
+    times: list[float] = []
+    results: list[Any] = []
     torch.cuda.empty_cache()
     before = torch.cuda.memory_allocated()
     try:
@@ -95,9 +97,7 @@ def ours(
             engine = Engine(model, heads, tap, device, budget, "example", "mean", None)
             for _ in range(rounds + 1):
                 torch.cuda.reset_peak_memory_stats()
-                result: list[Any] = []
-                times.append(seconds(lambda: result.append(engine.run(examples, lambda count, tokens=0: None))))
-            checksum = float(abs(result[0].values).mean())
+                times.append(seconds(lambda: results.append(engine.run(examples, lambda count, tokens=0: None))))
     finally:
         for layer in layers:
             layer._compiled_call_impl = None
@@ -109,7 +109,7 @@ def ours(
         "flops": 4 * body * rate,
         "peak_bytes": torch.cuda.max_memory_allocated() - before,
         "batch_tokens": budget.tokens,
-        "mean_level": checksum,
+        "mean_level": float(abs(results[-1].values).mean()),
         "first_round_seconds": times[0],
         "seconds": times[1:],
     }

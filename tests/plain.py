@@ -6,11 +6,12 @@ import random
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
 from headprint.examples import Example
 from headprint.heads import locate
 from headprint.oracle import materialised_levels
-from torch import Tensor, nn
-from torch.nn import functional as F
 
 
 def random_examples(lengths: Sequence[int], *, vocab: int = 96, seed: int = 0) -> list[Example]:

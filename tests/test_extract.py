@@ -7,14 +7,15 @@ import json
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
 from headprint import bench
 from headprint.batches import Budget, collate, take
 from headprint.errors import InputError
 from headprint.extract import extract
 from headprint.heads import locate
 from headprint.pattern import PatternSet
-from hypothesis import given
-from hypothesis import strategies as st
 from plain import losses, oracle, random_examples, rows
 from toy_models import toy_model
 
@@ -44,7 +45,9 @@ def test_levels_losses_and_ids_in_input_order(model, examples) -> None:
     assert found.tokens.tolist() == [sum(label != -100 for label in e.labels[1:]) for e in examples]
 
 
-@pytest.mark.parametrize("options", [{"batch_tokens": 1}, {"batch_tokens": 10_000}, {"batch_size": 3}, {"shard_size": 1}])
+@pytest.mark.parametrize(
+    "options", [{"batch_tokens": 1}, {"batch_tokens": 10_000}, {"batch_size": 3}, {"shard_size": 1}]
+)
 def test_no_batching_option_moves_a_level(model, examples, options) -> None:
     assert close(extract(model, None, rows(examples), **options).values, extract(model, None, rows(examples)).values)
 
@@ -64,7 +67,7 @@ def test_kernel_flags_and_mode_are_given_back_also_after_an_error(model, example
 
 
 def test_the_authors_script_is_reproduced(model, examples) -> None:
-    """Batches of 4 in input order, padded to one length, one token mean per batch: to 1e-5 of the recipe's own levels."""
+    """Batches of 4 in input order, padded to one length, one mean per batch: to 1e-5 of the recipe's levels."""
     found = extract(model, None, rows(examples), loss="batch-mean")
     model.set_attn_implementation("eager")
     for parameter in model.parameters():
@@ -142,8 +145,8 @@ def test_a_store_is_resumed_and_finished_shards_are_never_redone(model, examples
         return run(self, chunk, advance)
 
     expected = extract(model, None, rows(examples))
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(engine.Engine, "run", dies_on_the_third)
+    monkeypatch.setattr(engine.Engine, "run", dies_on_the_third)
+    with pytest.raises(KeyboardInterrupt):
         extract(model, None, rows(examples), out=tmp_path / "set", shard_size=3)
     with pytest.raises(InputError, match="unfinished"):
         PatternSet.load(tmp_path / "set")

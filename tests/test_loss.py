@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
-from headprint.batches import collate
+from torch.nn import functional as F
+
 from headprint import loss
+from headprint.batches import collate
 from headprint.loss import backward, split_head
 from headprint.measure import token_weights
 from plain import error, random_examples
 from toy_models import toy_model
-from torch.nn import functional as F
 
 
 def gradient_of_embeddings(model, batch, **options):

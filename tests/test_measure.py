@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor, nn
+
 from headprint.batches import collate
 from headprint.checkpointing import checkpointed
 from headprint.heads import HeadSite, locate
@@ -11,7 +13,6 @@ from headprint.measure import Batch, measure, token_weights
 from headprint.tap import Tap, frozen
 from plain import error, losses, oracle, random_examples
 from toy_models import toy_model
-from torch import Tensor, nn
 
 FP32, FP64 = 1e-6, 1e-12
 LENGTHS = (9, 14, 5, 11)
@@ -149,7 +150,9 @@ def test_per_token_levels_against_a_loop_over_tokens() -> None:
 
 
 def test_three_losses_by_hand() -> None:
-    labels = torch.tensor([[7, 7, 7, 7], [-100, -100, -100, 7]])  # 3 and 1 supervised: the first token has no prediction
+    labels = torch.tensor(
+        [[7, 7, 7, 7], [-100, -100, -100, 7]]
+    )  # 3 and 1 supervised: the first token has no prediction
     assert token_weights(labels, "mean")[:, 0].tolist() == [1 / 3, 1.0]
     assert token_weights(labels, "sum")[:, 0].tolist() == [1.0, 1.0]
     assert token_weights(labels, "batch-mean")[:, 0].tolist() == [1 / 4, 1 / 4]

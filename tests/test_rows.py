@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from headprint.errors import InputError
-from headprint.rows import Row, fingerprint, read_rows
+from headprint.rows import Row, count_rows, fingerprint, read_rows
 
 ROWS = [
     {"id": "a", "prompt": "1 + 1 =", "completion": " 2"},
@@ -252,3 +252,14 @@ class TestFingerprint:
     def test_iterator_is_refused(self) -> None:
         with pytest.raises(InputError, match="only once"):
             fingerprint(iter(ROWS))
+
+
+def test_a_task_of_the_laboratory_is_a_source() -> None:
+    train, test = ([row.data for row in read_rows("lab:math", split=split)] for split in ("train", "test"))
+    assert len(train) == len(test) == count_rows("lab:math") == 1000
+    assert not {row["prompt"] for row in train} & {row["prompt"] for row in test}
+    assert fingerprint("lab:math") != fingerprint("lab:math", split="test")
+    with pytest.raises(InputError, match="math"):
+        next(read_rows("lab:maths"))
+    with pytest.raises(InputError, match="split"):
+        next(read_rows("lab:math", split="validation"))

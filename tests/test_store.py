@@ -415,3 +415,11 @@ def test_a_shard_file_is_plain_parquet(tmp_path):
     assert is_shard(read_shard(path, (2, 3)), shard(0))
     row = pq.read_table(path).to_pylist()[1]
     assert row["levels"] == shard(0).values[1].ravel().tolist()
+
+
+def test_an_unfinished_set_without_a_shard_is_no_obstacle_to_other_settings(tmp_path) -> None:
+    begin = {"layers": 2, "heads": 3, "provenance": {}}
+    with SetWriter(tmp_path / "set", settings={"data": "broken"}, **begin):
+        pass  # such as a broken line before the first shard
+    with SetWriter(tmp_path / "set", settings={"data": "mended"}, **begin) as writer:
+        assert writer.manifest["settings"] == {"data": "mended"}

@@ -171,9 +171,7 @@ def run(
                 peaks[name].append(cost["peak"])
     results = {}
     for name, (_, tokens) in chosen.items():
-        ratios = [
-            (own / tokens) / (ours / real) for own, ours in zip(seconds[name], seconds["headprint"], strict=True)
-        ]
+        ratios = [(own / tokens) / (ours / real) for own, ours in zip(seconds[name], seconds["headprint"], strict=True)]
         median = statistics.median(seconds[name])
         results[name] = asdict(
             Timing(

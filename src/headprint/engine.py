@@ -65,7 +65,9 @@ class Engine:
         if not as_given:  # longest first: what does not fit shows at once, and little is padded
             left.sort(key=lambda i: -length[i])
         while left:
-            count = self.rows if as_given and self.rows else take(length[left[0]], len(left), self.budget.tokens, self.rows)
+            count = (
+                self.rows if as_given and self.rows else take(length[left[0]], len(left), self.budget.tokens, self.rows)
+            )
             now, later = left[:count], left[count:]
             batch = [examples[i] for i in now]
             found = self._measure(batch, may_split=not as_given)
@@ -93,7 +95,8 @@ class Engine:
         # Outside the except clause, so that the traceback no longer holds the activations.
         if len(batch) == 1 or not may_split:
             raise InputError(
-                f"out of memory on {len(batch)} example(s) of {tensors.input_ids.shape[1]} tokens (id {batch[0].id!r} …): "
+                f"out of memory on {len(batch)} example(s) of {tensors.input_ids.shape[1]} tokens "
+                f"(id {batch[0].id!r} …): "
                 "use checkpointing, a smaller max_length, or a lower precision"
             )
         self.budget.halve(tokens)

@@ -129,7 +129,9 @@ def extract(
         }
         made_by = provenance.collect(settings, model=models.describe(model), data={"source": rows.describe(examples)})
         device = models.input_device(model)
-        engine = Engine(model, heads, enter(Tap(heads.sites)), device, Budget(device, batch_tokens), placement, loss, batch_size)
+        engine = Engine(
+            model, heads, enter(Tap(heads.sites)), device, Budget(device, batch_tokens), placement, loss, batch_size
+        )
         total = rows.count_rows(stream.source, split=split)
         if total is not None and limit is not None:
             total = min(total, limit)

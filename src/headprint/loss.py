@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-
 from typing import Any
 
 import torch
@@ -128,9 +127,7 @@ def backward(
         (gradient[chunk],) = torch.autograd.grad(loss, part, token_weights[chunk])
         nll[chunk] = loss.detach()
     rows.backward(gradient)
-    return torch.zeros(labels.shape, dtype=nll.dtype, device=nll.device).masked_scatter_(
-        where.to(nll.device), nll
-    )
+    return torch.zeros(labels.shape, dtype=nll.dtype, device=nll.device).masked_scatter_(where.to(nll.device), nll)
 
 
 def _labelled_rows(

@@ -115,14 +115,14 @@ def describe(model: nn.Module) -> dict[str, Any]:
     """What a reader of a pattern wants to know of the model it came from (JSON-able)."""
     causal = unwrap(model)
     config = causal.config
-    adapters = getattr(model, "active_adapters", None)
+    adapters = getattr(model, "peft_config", None) or getattr(causal, "peft_config", {})
     return {
         "id": str(getattr(config, "_name_or_path", "") or type(causal).__name__),
         "revision": getattr(config, "_commit_hash", None),
         "family": config.model_type,
         "class": type(causal).__name__,
         "parameters": sum(p.numel() for p in causal.parameters()),
-        "adapters": list(adapters) if isinstance(adapters, list) else [],
+        "adapters": list(adapters),
     }
 
 
@@ -140,7 +140,9 @@ def dtype_name(model: nn.Module) -> str:
 def input_device(model: nn.Module) -> torch.device:
     """Where token ids go: the device on which the input embedding runs."""
     embedding = unwrap(model).get_input_embeddings()
-    where = getattr(getattr(embedding, "_hf_hook", None), "execution_device", None)  # accelerate's, if it keeps weights away
+    where = getattr(
+        getattr(embedding, "_hf_hook", None), "execution_device", None
+    )  # accelerate's, if it keeps weights away
     if where is not None:
         return torch.device(where)
     weight = getattr(embedding, "weight", None)
@@ -162,7 +164,9 @@ def using_kernel(model: nn.Module, attn_implementation: str | None) -> Iterator[
     try:
         causal.set_attn_implementation(attn_implementation)
     except (ValueError, ImportError) as error:
-        raise InputError(f"{type(causal).__name__} cannot use attention kernel {attn_implementation!r}: {error}") from error
+        raise InputError(
+            f"{type(causal).__name__} cannot use attention kernel {attn_implementation!r}: {error}"
+        ) from error
     try:
         yield
     finally:

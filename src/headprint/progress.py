@@ -10,7 +10,8 @@ from typing import Protocol
 class Advance(Protocol):
     """Called after each step with the examples and tokens it finished."""
 
-    def __call__(self, examples: int, tokens: int = 0) -> None: ...
+    def __call__(self, examples: int, tokens: int = 0) -> None:
+        """Add to what is done."""
 
 
 @contextmanager

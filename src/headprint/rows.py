@@ -22,6 +22,8 @@ Source: TypeAlias = str | PathLike[str] | Iterable[Mapping[str, Any]]
 
 _LINES = (".jsonl", ".ndjson", ".json")
 _SUFFIXES = (*_LINES, ".parquet")
+_LAB = "lab:"
+_LAB_ROWS = 1000
 _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?(:[^/\s]+)?")
 
 
@@ -44,9 +46,9 @@ def read_rows(source: Source, *, split: str = "train") -> Iterator[Row]:
     Args:
         source: A JSONL file (`.jsonl`, `.ndjson`, `.json`; blank lines are skipped), a Parquet
             file, a folder that holds `<split>.<suffix>` or `<split>-*.<suffix>` files, a
-            `datasets` hub id (`name` or `name:config`), a `datasets` object, or an iterable of
-            dicts.
-        split: Which part of a folder, of a hub id or of a `DatasetDict`; nothing to other sources.
+            `datasets` hub id (`name` or `name:config`), a `datasets` object, an iterable of
+            dicts, or `lab:TASK`: the first 1,000 rows of a task of the embedded laboratory.
+        split: Which part of a folder, a hub id, a `DatasetDict` or a task; nothing to other sources.
 
     Raises:
         InputError: There is nothing to read, or a row is broken: which, where, how to mend it.
@@ -68,8 +70,8 @@ def fingerprint(source: Source, *, split: str = "train") -> str:
     Raises:
         InputError: As `read_rows`; and for an iterator, which could not be read again afterwards.
     """
-    if isinstance(source, Mapping):
-        return fingerprint(_choose(source, split))
+    if (chosen := _chosen(source, split)) is not source:
+        return fingerprint(chosen)
     digest = hashlib.sha256()
     if isinstance(source, str | PathLike):
         files = _files(str(source), split)
@@ -95,8 +97,8 @@ def fingerprint(source: Source, *, split: str = "train") -> str:
 
 
 def _rows(source: Source, split: str) -> Iterator[Row]:
-    if isinstance(source, Mapping):
-        yield from _rows(_choose(source, split), split)
+    if (chosen := _chosen(source, split)) is not source:
+        yield from _rows(chosen, split)
     elif isinstance(source, str | PathLike):
         files = _files(str(source), split)
         for file in files:
@@ -191,13 +193,20 @@ def _file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _choose(parts: Mapping[str, Any], split: str) -> Any:
-    if split not in parts:
+def _chosen(source: Source, split: str) -> Source:
+    """The split of what has splits and is no file: a mapping of them, or a task of the laboratory."""
+    if isinstance(source, str) and source.startswith(_LAB):
+        from headprint.lab import task_rows
+
+        return task_rows(source.removeprefix(_LAB), split, n=_LAB_ROWS)  # type: ignore[arg-type]  # it checks the split
+    if not isinstance(source, Mapping):
+        return source
+    if split not in source:
         raise InputError(
-            f"no split '{split}' here (found: {', '.join(map(str, parts))}); name one of these, "
+            f"no split '{split}' here (found: {', '.join(map(str, source))}); name one of these, "
             "or give a list of rows if this was one row"
         )
-    return parts[split]
+    return source[split]  # type: ignore[no-any-return]
 
 
 def _hub_builder(name: str) -> "DatasetBuilder":
@@ -244,8 +253,8 @@ def describe(source: Source) -> str:
 
 def count_rows(source: Source, *, split: str = "train") -> int | None:
     """How many rows there are, where that is cheap to know: it is for progress bars. None otherwise."""
-    if isinstance(source, Mapping):
-        return count_rows(_choose(source, split))
+    if (chosen := _chosen(source, split)) is not source:
+        return count_rows(chosen)
     if isinstance(source, str | PathLike):
         files = _files(str(source), split)
         return sum(map(_count_in_file, files)) if files else None

@@ -289,7 +289,7 @@ class SetWriter:
             for path in list(self.directory.iterdir()):
                 if SHARD_NAME.fullmatch(path.name):
                     path.unlink()
-        elif found is not None:
+        elif found is not None and self._holds_shards():  # without one, nothing is lost by starting anew
             check_same(self.directory, found, fresh)
             whole = list(shards_on_disk(self.directory, found).values())
             if not found["complete"] or found["shards"] == whole:
@@ -297,6 +297,9 @@ class SetWriter:
             fresh = {**fresh, "provenance": found["provenance"]}  # a shard was lost since
         write_manifest(self.directory, fresh)
         return fresh
+
+    def _holds_shards(self) -> bool:
+        return any(SHARD_NAME.fullmatch(path.name) for path in self.directory.iterdir())
 
 
 def _check_home(directory: Path) -> None:

@@ -98,7 +98,9 @@ class Tap:
         """Make new gates, one per token and head, for a batch of (rows, length) tokens."""
         for site in self.sites:
             parameter = next(site.module.parameters())
-            wide = torch.promote_types(parameter.dtype, torch.float32) if parameter.is_floating_point() else torch.float32
+            wide = (
+                torch.promote_types(parameter.dtype, torch.float32) if parameter.is_floating_point() else torch.float32
+            )
             site.module.__dict__[_GATE] = _ones(rows, length, site.heads, wide, parameter.device)
 
     def levels(self, placement: Placement = "example", segments: Tensor | None = None) -> Tensor:

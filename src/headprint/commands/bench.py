@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from headprint.commands import common
-from headprint.commands.extract import rows
+from headprint.commands.extract import check
 
 
 def bench(
@@ -44,8 +44,8 @@ def bench(
         if data is None:
             measured = gsm8k_like(examples, loaded.config.get_text_config().vocab_size)
         else:
-            source = rows(data, "train", examples)
-            measured = list(ExampleStream(source, tokenizer, max_length=max_length, limit=examples))
+            check(data, "train")
+            measured = list(ExampleStream(data, tokenizer, max_length=max_length, limit=examples))
         contenders = ["forward", "training step", *(["authors' recipe"] if recipe else [])]
         result = run(loaded, measured, rounds=rounds, batch_tokens=batch_tokens, contenders=contenders)
     if json:

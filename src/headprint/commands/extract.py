@@ -5,14 +5,11 @@ from __future__ import annotations
 import shlex
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import Annotated, Literal
 
 import typer
 
 from headprint.commands import common
-
-if TYPE_CHECKING:
-    from headprint.rows import Source
 
 Loss = Literal["mean", "sum", "batch-mean"]
 LossOn = Literal["auto", "completion", "assistant", "all"]
@@ -20,8 +17,6 @@ Overlong = Literal["cut", "drop"]
 LowerDtype = Literal["bfloat16", "float16"]
 
 _DATA, _MEASURE, _BATCHES = "Data", "Measure", "Batches"
-_LAB = "lab:"
-_LAB_ROWS = 200
 
 
 def extract(
@@ -107,7 +102,7 @@ def extract(
     """
     started = time.perf_counter()
     with common.working(quiet=quiet) as bars:
-        source = rows(data, split, limit)
+        check(data, split)
         from headprint import models
         from headprint.examples import Report
         from headprint.extract import extract as run
@@ -123,7 +118,7 @@ def extract(
         levels = run(
             loaded,
             tokenizer,
-            source,
+            data,
             out=out,
             placement=placement,
             loss=loss,
@@ -155,17 +150,12 @@ def extract(
         )
 
 
-def rows(data: str, split: str, limit: int | None) -> Source:
-    """The rows that a command's DATA means; its first is read, since a wrong path should not cost loading a model.
+def check(data: str, split: str) -> None:
+    """Read the first row of a command's DATA: a wrong path should not cost loading a model.
 
     Raises:
         InputError: There is no such data, or the first row is broken.
     """
-    if data.startswith(_LAB):
-        from headprint.lab import task_rows
-
-        return task_rows(data.removeprefix(_LAB), cast(Any, split), n=limit or _LAB_ROWS)  # it checks the split
     from headprint.rows import read_rows
 
     next(read_rows(data, split=split))
-    return data
