@@ -146,7 +146,7 @@ def resample(sets: Sequence[PatternSet], options: Bootstrap, *, name: str = "") 
     Raises:
         InputError: If a set is empty, shapes differ, or the sets are not of the same examples.
     """
-    orders = [_order_like(sets[0], each, name) for each in sets]
+    orders = [order_like(sets[0], each, name) for each in sets]
     n, *shape = sets[0].shape
     rng = np.random.default_rng([options.seed, zlib.crc32(name.encode())])
     size = max(1, _BLOCK // max(1, options.draws))
@@ -173,8 +173,12 @@ def _counts(totals: NDArray[np.int64], rows: int, rng: np.random.Generator) -> N
     return np.bincount(cell, minlength=len(totals) * rows).reshape(-1, rows).astype(np.float64)
 
 
-def _order_like(first: PatternSet, other: PatternSet, name: str) -> NDArray[np.int64] | None:
-    """Rows of ``other`` in the order of ``first``; None if that is how they are."""
+def order_like(first: PatternSet, other: PatternSet, name: str) -> NDArray[np.int64] | None:
+    """Rows of ``other`` in the order of ``first``, (N,); None if that is how they are.
+
+    Raises:
+        InputError: If one is empty, shapes differ, or the sets are not of the same examples.
+    """
     of = f" of {name}" if name else ""
     if len(first) == 0 or len(other) == 0:
         raise InputError(f"a pattern set{of} has no examples: extract at least two")
