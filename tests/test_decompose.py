@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pattern_sets import HEADS, LAYERS, around, random_pattern
 from scipy.optimize import nnls
 from scipy.stats import kstest
 
 from headprint.changes import read_change
+from headprint.cli import run
 from headprint.decompose import Options, decompose, discover
 from headprint.errors import InputError
 from headprint.intervals import Bootstrap
+from headprint.mix import load_weights
 from headprint.pattern import Pattern
 from headprint.regression import (
     Reduced,
@@ -29,6 +30,7 @@ from headprint.regression import (
     solve,
     solve_all,
 )
+from pattern_sets import HEADS, LAYERS, around, random_pattern
 
 QUICK = Options(null=60)
 FEW = Bootstrap(draws=60)
@@ -188,6 +190,13 @@ def test_values_are_those_of_the_patterns():
         assert kept.to_dict()["r2"]["low"] is None
 
 
+def test_a_weight_at_its_bound_has_an_interval_above_it():
+    target, basics = planted(shares=(0.7, 0.4, -0.05), noise=0.5)
+    weight = decompose(target, basics, options=QUICK, bootstrap=FEW).weights["facts"]
+    assert weight.value == weight.low == 0
+    assert weight.high > 0
+
+
 def test_p_values_of_independent_targets_are_uniform():
     basics = {task: change(random_pattern(i)) for i, task in enumerate("abc")}
     p = []
@@ -284,6 +293,63 @@ def test_read_change(tmp_path):
         read_change(f"math={tmp_path}/before")
     with pytest.raises(InputError, match="no file or directory"):
         read_change(f"math={tmp_path}/nothing")
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """Options of the command for a planted target, and the directory that they are in."""
+    target, basics = planted(tasks=("math", "code", "facts"))
+    for name, pair in {"target": target, **basics}.items():
+        for when, levels in zip(("before", "after"), pair, strict=True):
+            levels.save(tmp_path / f"{name}-{when}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    options = [f"--basic={name}={name}-before,{name}-after" for name in basics]
+    return ["decompose", "--target=math_code=target-before,target-after", *options, "--null=20", "--bootstrap=30"]
+
+
+def test_command(files, tmp_path, capsys):
+    assert run([*files, "--subsets", "--out=d.json"]) == 0
+    shown = capsys.readouterr()
+    assert max(map(len, shown.out.splitlines())) <= 80
+    for words in ("math + code", "best above median", "R² on held-out heads", "permuted within layers"):
+        assert words in shown.out
+    assert shown.err == "headprint: wrote d.json\n"
+    assert run([*files, "--subsets", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found == json.loads((tmp_path / "d.json").read_text())
+    assert found["weights"]["math"]["low"] < 0.7 < found["weights"]["math"]["high"]
+    assert 0 <= found["weights"]["facts"]["low"] < found["weights"]["facts"]["high"] < 0.2
+    assert load_weights("d.json").keys() == {"math", "code", "facts"}
+
+
+def test_command_discovers(files, capsys):
+    assert run([*files, "--discover=3", "--folds=layers", "--out=d.json"]) == 0
+    assert "a growing basis" in capsys.readouterr().out
+    assert load_weights("d.json").keys() == {"math", "code"}
+
+
+def test_command_says_when_there_are_no_intervals(files, capsys):
+    assert run(["diff", "target-before", "target-after", "--out", "change.safetensors", "--json"]) == 0
+    files[1] = "--target=math_code=change.safetensors"
+    capsys.readouterr()
+    assert run(files) == 0
+    assert "no intervals" in capsys.readouterr().err
+
+
+def test_command_refuses(files, capsys):
+    for more, message in (
+        (["--basic=math=a,b"], "no file or directory"),
+        (["--basic=code"], "does not name a change"),
+        (["--basic=math=math-before,math-after"], "same name"),
+        (["--folds=many"], "folds"),
+        (["--subsets", "--discover=2"], "one of the two"),
+        (["--confidence=2"], "confidence"),
+    ):
+        assert run([*files, *more]) == 2
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1
 
 
 def test_wrong_input():

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headprint.budget import within_budget
+from headprint.cli import run
 from headprint.errors import InputError
 from headprint.mix import load_weights, mix, mixture, random_mixture, token_size
 from headprint.tokens import tokenize_row
@@ -165,3 +166,44 @@ def test_wrong_input():
         mix({**sources, "chat": chat}, {"math": 2, "chat": 1})
     with pytest.raises(InputError, match="none that TRL trains on"):
         mix({**sources, "other": [{"question": "?"}]}, {"math": 2, "other": 1})
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for task in ("math", "code"):
+        (tmp_path / f"{task}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows(task, 30)))
+    (tmp_path / "d.json").write_text(json.dumps({"weights": {"math": {"value": 0.6}, "code": {"value": 0.3}}}))
+    return ["mix", "--from=math=math.jsonl", "--from=code=code.jsonl", "--out=mixed.jsonl"]
+
+
+def test_command(files, tmp_path, capsys):
+    assert run([*files, "d.json", "--total=30"]) == 0
+    assert "math: 20 rows of 30 rows" in capsys.readouterr().out
+    mixed = [json.loads(line) for line in (tmp_path / "mixed.jsonl").read_text().splitlines()]
+    assert Counter(row["task"] for row in mixed) == {"math": 20, "code": 10}
+    assert run([*files, "--random", "--total=30", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["random"]
+    assert found == {"out": "mixed.jsonl", **json.loads((tmp_path / "mixed.mix.json").read_text())}
+    toy_tokenizer("bos").save_pretrained(tmp_path / "tokenizer")
+    assert run([*files, "d.json", "--tokens=300", "--tokenizer=tokenizer", "--json"]) == 0
+    sizes = {task: part["size"] for task, part in json.loads(capsys.readouterr().out)["tasks"].items()}
+    assert sizes == {"math": pytest.approx(200, abs=20), "code": pytest.approx(100, abs=20)}
+
+
+def test_command_refuses(files, capsys):
+    for more, message in (
+        (["--total=3"], "--random for the baseline"),
+        (["d.json", "--random", "--total=3"], "not both"),
+        (["d.json"], "either --total"),
+        (["d.json", "--tokens=9"], "belong together"),
+        (["d.json", "--tokens=9", "--tokenizer=./nothing"], "cannot load the tokenizer"),
+        (["d.json", "--total=90"], "math: 60 asked for, 30 there"),
+        (["d.json", "--total=9", "--from=cod=code.jsonl"], "did you mean 'code'"),
+        (["d.json", "--total=9", "--from=code.jsonl"], "TASK=DATA"),
+    ):
+        assert run([*files, *more]) == 2
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import headprint
+from headprint.cli import run
 from headprint.errors import InputError
 from headprint.pattern import Pattern
 from headprint.select import ScoreMatrix, score, select
@@ -178,3 +182,56 @@ def test_wrong_input():
     ):
         with pytest.raises(InputError, match=message):
             select(scores, **options)
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    target = random_pattern(0)
+    around(target, 9, 0.4).save("query")
+    around(target * 0.5, 9, 0.4, seed=5).save("query-before")
+    around(random_pattern(1), 12, 0.8, seed=1).save("pool")
+    around(random_pattern(2), 12, 0.8, seed=2).save("pool-before")
+    rows = [{"id": f"row-{i}", "prompt": f"{i}?", "completion": "!"} for i in range(12)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return ["select", "query", "pool", "--out=chosen.jsonl"]
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_command(files, tmp_path, capsys):
+    query, pool = (headprint.load(tmp_path / name) for name in ("query", "pool"))
+    expected = select(score(query.pattern(), pool), k=4)
+    assert run([*files, "--top=4"]) == 0
+    assert "4 of 12 examples" in capsys.readouterr().out
+    assert [row["id"] for row in lines(tmp_path / "chosen.jsonl")] == expected.ids
+    assert run([*files, "--top=4", "--pool-rows=rows.jsonl", "--json"]) == 0
+    assert lines(tmp_path / "chosen.jsonl") == [
+        {"id": name, "prompt": f"{name[4:]}?", "completion": "!"} for name in expected.ids
+    ]
+    found = json.loads(capsys.readouterr().out)
+    assert {"out": "chosen.jsonl", **json.loads((tmp_path / "chosen.select.json").read_text())} == found
+    assert found["tokens"] == expected.tokens
+    changes = ["--levels=change", "--query-before=query-before", "--pool-before=pool-before"]
+    for more in (["--pick=round-robin"], ["--pick=random", "--seed=3"], changes, ["--signed", "--method=cosine"]):
+        assert run([*files, "--tokens=20", *more]) == 0
+    signed = select(score(query.pattern("none"), pool, signed=True, method="cosine"), tokens=20)
+    assert [row["id"] for row in lines(tmp_path / "chosen.jsonl")] == signed.ids
+
+
+def test_command_refuses(files, tmp_path, capsys):
+    (tmp_path / "few.jsonl").write_text('{"prompt": "0?", "completion": "!"}\n')
+    (headprint.load(tmp_path / "pool")).pattern().save(tmp_path / "one.safetensors")
+    for more, message in (
+        ([], "either a number"),
+        (["--top=13"], "the pool has 12"),
+        (["--top=2", "--levels=change"], "--query-before"),
+        (["--top=2", "--pool-rows=few.jsonl"], "has no row of the id"),
+        (["--top=2", "--levels=change", "--query-before=query-before", "--pool-before=one.safetensors"], "single"),
+    ):
+        assert run([*files, *more]) == 2
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1

@@ -16,8 +16,11 @@ import typer
 
 from headprint.commands.bench import bench
 from headprint.commands.common import say
+from headprint.commands.decompose import decompose
 from headprint.commands.diff import diff
 from headprint.commands.extract import extract
+from headprint.commands.mix import mix
+from headprint.commands.select import select
 from headprint.commands.show import show
 from headprint.commands.verify import verify
 from headprint.errors import InputError
@@ -30,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (extract, show, diff, verify, bench):
+for _command in (extract, show, diff, verify, bench, decompose, mix, select):
     app.command()(_command)
 
 

@@ -17,7 +17,7 @@ measured against the best constant all the same (:mod:`headprint.regression`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
@@ -141,7 +141,7 @@ class Decomposition:
 
     Attributes:
         target: Its name.
-        weights: α by basic task.
+        weights: α by basic task. The interval of a weight that nnls holds at 0 is one of percentiles.
         intercept: The constant; 0 if none is fitted.
         r2: Against the best constant.
         adjusted: R² less what so many basic tasks explain by chance.
@@ -298,7 +298,7 @@ class _Work:
         ranked, gaps = self._ranking() if subsets else (None, None)
         return Decomposition(
             target=problem.name,
-            weights={task: interval(fit.weights[k], weights[:, k]) for k, task in enumerate(problem.tasks)},
+            weights={task: self._weight(fit.weights[k], weights[:, k]) for k, task in enumerate(problem.tasks)},
             intercept=interval(fit.intercept, constant) if options.intercept else Interval(0.0),
             r2=interval(fit.r2, r2, _R2),
             adjusted=full.adjusted,
@@ -311,6 +311,13 @@ class _Work:
             intervals=self.drawn is not None,
             options=options,
         )
+
+    def _weight(self, value: float, draws: NDArray[Any]) -> Interval:
+        if self.options.method == "lstsq":
+            return self.bootstrap.interval(value, draws)
+        # At the bound of 0 nothing can be reflected: there the percentiles are the interval.
+        options = self.bootstrap if value > 0 else replace(self.bootstrap, method="percentile")
+        return options.interval(value, draws, (0.0, np.inf))
 
     def discovery(self, most: int) -> Discovery:
         problem, method = self.problem, self.options.method

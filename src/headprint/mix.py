@@ -193,11 +193,30 @@ def token_size(tokenizer: Any) -> Size:
     """Counts the tokens of a row that training takes a loss on, as TRL would.
 
     Args:
-        tokenizer: Of transformers.
+        tokenizer: Of transformers; or the directory or hub id of one, or ``"lab"``.
+
+    Raises:
+        InputError: If it cannot be loaded.
     """
     from headprint.tokens import IGNORE, tokenize_row
 
+    if isinstance(tokenizer, str):
+        tokenizer = _load_tokenizer(tokenizer)
     return lambda row: sum(label != IGNORE for label in tokenize_row(row, tokenizer).labels[1:])
+
+
+def _load_tokenizer(name: str) -> Any:
+    from transformers import AutoTokenizer
+
+    if name == "lab":
+        from headprint.lab import model_path
+
+        name = str(model_path())
+    try:
+        return AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError, ImportError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"cannot load the tokenizer {name!r}: {reason}") from error
 
 
 def _check_names(sources: Mapping[str, Source], budgets: Mapping[str, int]) -> None:
