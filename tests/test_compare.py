@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from pattern_sets import HEADS, LAYERS, around, of_levels, random_pattern
 from scipy.stats import bootstrap as scipy_bootstrap
 
 from headprint import compare, intervals, statistics
+from headprint.cli import run
 from headprint.compare import shape, shape_change, task_correlations, trajectory
 from headprint.errors import InputError
 from headprint.intervals import Bootstrap, Interval, resample
+from pattern_sets import HEADS, LAYERS, around, of_levels, random_pattern
 
 FEW = Bootstrap(draws=50)
 
@@ -121,8 +122,8 @@ def test_default_interval_of_a_correlation_covers_where_percentiles_fail():
     # Equal patterns, measured with noise: that lowers correlations, and those of resamples twice.
     truth = random_pattern(7, (6, 6))
     covered = {"basic": 0, "percentile": 0}
-    for run in range(12):
-        pair = [around(truth, 30, 0.8, seed=2 * run + i) for i in (0, 1)]
+    for repeat in range(12):
+        pair = [around(truth, 30, 0.8, seed=2 * repeat + i) for i in (0, 1)]
         for method in covered:
             options = Bootstrap(draws=200, method=method)
             found = task_correlations(dict(zip("ab", pair, strict=True)), bootstrap=options).before
@@ -195,6 +196,12 @@ def test_trajectory_starts_at_no_change():
     assert found.mse[1].high < found.mse[2].low
 
 
+def test_one_example_has_no_interval():
+    found = shape(around(random_pattern(0), n=1), bootstrap=FEW).gini
+    assert np.isfinite(found.value)
+    assert np.isnan([found.low, found.high]).all()
+
+
 def test_wrong_input():
     a = around(random_pattern(0))
     with pytest.raises(InputError, match="did you mean 'math'"):
@@ -213,3 +220,41 @@ def test_wrong_input():
         trajectory([])
     with pytest.raises(InputError, match="unknown correlation method"):
         task_correlations({"math": a}, method="kendal")
+
+
+def test_command(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    arguments = ["compare", "--bootstrap=40"]
+    sets = {}
+    for i, task in enumerate(("math", "code", "facts")):
+        sets[task] = around(random_pattern(i)), around(random_pattern(i) * random_pattern(i + 9), seed=1)
+        sets[task][0].save(f"{task}-0")
+        sets[task][1].save(f"{task}-1")
+        arguments.append(f"{task}={task}-0,{task}-1")
+    assert run([*arguments, "--out=compare.json"]) == 0
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    for words in ("Gini", "pearson, before", "pearson, relative", "change"):
+        assert words in shown
+    assert run([*arguments, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found == json.loads((tmp_path / "compare.json").read_text())
+    options = Bootstrap(draws=40)
+    assert found["shapes"]["code"] == {
+        k: v for k, v in shape_change(*sets["code"], bootstrap=options).to_dict().items() if k != "examples"
+    }
+    before, after = ({task: pair[i] for task, pair in sets.items()} for i in (0, 1))
+    assert found["correlations"] == task_correlations(before, after, bootstrap=options).to_dict()
+    assert run(["compare", "math=math-0", "code=code-0", "--bootstrap=0"]) == 0
+    assert "after" not in capsys.readouterr().out
+    for wrong, message in (
+        (["math"], "TASK=BEFORE"),
+        (["math=math-0", "math=math-1"], "each task once"),
+        (["math=math-0,math-1", "code=code-0"], "'code' has no pattern set from after"),
+        (["math=nothing"], "no file or directory"),
+    ):
+        assert run(["compare", *wrong]) == 2
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1

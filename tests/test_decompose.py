@@ -197,6 +197,17 @@ def test_a_weight_at_its_bound_has_an_interval_above_it():
     assert weight.high > 0
 
 
+def test_sets_without_draws_have_no_intervals():
+    target, basics = planted()
+    for few in (NONE, FEW):
+        n = 40 if few is NONE else 1  # one example resampled is always itself
+        cut = {name: (before[:n], after[:n]) for name, (before, after) in {"t": target, **basics}.items()}
+        found = decompose(cut.pop("t"), cut, subsets=True, options=QUICK, bootstrap=few)
+        assert not found.intervals
+        assert np.isnan(found.r2.low)
+        assert found.to_dict()["gaps"][0]["best_in"] is None
+
+
 def test_p_values_of_independent_targets_are_uniform():
     basics = {task: change(random_pattern(i)) for i, task in enumerate("abc")}
     p = []
@@ -364,7 +375,7 @@ def test_wrong_input():
     with pytest.raises(InputError, match="24 basic tasks for 24 heads"):
         decompose(one, {str(i): change(random_pattern(i)) for i in range(24)})
     with pytest.raises(InputError, match="use discover"):
-        decompose(one, {str(i): change(random_pattern(i)) for i in range(13)}, subsets=True)
+        decompose(one, {str(i): change(random_pattern(i)) for i in range(11)}, subsets=True)
     with pytest.raises(InputError, match="a pattern and no change"):
         decompose(Pattern(random_pattern(0)), {"math": one})
     with pytest.raises(InputError, match="with --relative"):

@@ -16,6 +16,7 @@ import typer
 
 from headprint.commands.bench import bench
 from headprint.commands.common import say
+from headprint.commands.compare import compare
 from headprint.commands.decompose import decompose
 from headprint.commands.diff import diff
 from headprint.commands.extract import extract
@@ -33,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (extract, show, diff, verify, bench, decompose, mix, select):
+for _command in (extract, show, diff, verify, bench, compare, decompose, mix, select):
     app.command()(_command)
 
 

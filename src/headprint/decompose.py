@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 Within: TypeAlias = Literal["layer", "all"]
 Folds: TypeAlias = int | Literal["layers"]
 
-MOST_RANKED = 12
+MOST_RANKED = 10
 _R2 = (-np.inf, 1.0)
 
 
@@ -223,7 +223,7 @@ def decompose(
         target: ``(before, after)``, two pattern sets of the same examples or two patterns, or a change.
         basics: K of the same by task name.
         name: Of the target.
-        subsets: Fit every subset of the basic tasks, too (12 tasks at most).
+        subsets: Fit every subset of the basic tasks, too (10 tasks at most).
         options: How the fit is made and judged.
         bootstrap: How the intervals over examples are made. draws x (K + 1) x L x H x 8 bytes are held.
 

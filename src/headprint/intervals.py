@@ -140,7 +140,8 @@ def resample(sets: Sequence[PatternSet], options: Bootstrap, *, name: str = "") 
             order in which tasks are named changes nothing.
 
     Returns:
-        What :meth:`PatternSet.pattern` gives, in float64, and B draws of it. B x S x L x H x 8 bytes
+        What :meth:`PatternSet.pattern` gives, in float64, and B draws of it (NaN if there is only one
+        example). B x S x L x H x 8 bytes
         are held, and one block of levels at a time.
 
     Raises:
@@ -163,7 +164,9 @@ def resample(sets: Sequence[PatternSet], options: Bootstrap, *, name: str = "") 
             block = (np.abs(block) if levels.placement == "example" else block).astype(np.float64)
             values[index] += block.sum(axis=0)
             draws[:, index] += counts @ block
-    return Resampled((values / n).reshape(-1, *shape), (draws / n).reshape(options.draws, -1, *shape))
+    if n < 2:
+        draws[:] = np.nan  # one example resampled is always itself, which is no certainty
+    return Resampled((values / n).reshape(-1, *shape), (draws / n).reshape(options.draws, len(sets), *shape))
 
 
 def _counts(totals: NDArray[np.int64], rows: int, rng: np.random.Generator) -> NDArray[np.float64]:

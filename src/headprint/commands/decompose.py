@@ -96,7 +96,10 @@ def decompose(
         result = decompose(change, basics, name=name, subsets=subsets, options=options, bootstrap=draws)
         parts, fit = _decomposition(result), result
     if fit and bootstrap and not fit.intervals:
-        common.say("no intervals: they want pattern sets of at least two examples before and after, for every task")
+        common.say(
+            "no intervals: they want pattern sets of two examples or more before and after, for every task (and of "
+            "change rates, a level above 0 in every resample)"
+        )
     content = {**result.to_dict(), "changes": {"target": target, "basic": basic}, "bootstrap": vars(draws)}
     if out:
         files.write_json(out, content)
