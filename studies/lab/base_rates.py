@@ -97,11 +97,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, help="default: the shipped one")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--rows", type=int, default=1500)
-    parser.add_argument("--epochs", type=float, default=2)
-    parser.add_argument("--scarce", type=int, default=64)
-    parser.add_argument("--scarce-epochs", type=float, default=8)
-    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--rows", type=int, default=1200)
+    parser.add_argument("--epochs", type=float, default=3)
+    parser.add_argument("--scarce", type=int, default=96)
+    parser.add_argument("--scarce-epochs", type=float, default=12)
+    parser.add_argument("--rate", type=float, default=3e-3)
     parser.add_argument("--tests", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tasks", nargs="*", default=[n for n, t in TASKS.items() if t.kind != "pool"])
@@ -120,10 +120,10 @@ def main() -> None:
     def tuned(model: PreTrainedModel, rows: Rows, epochs: float) -> PreTrainedModel:
         return fine_tune(model, tokenizer, rows, epochs=epochs, rate=given.rate, seed=given.seed)
 
-    results: dict[str, dict[str, Any]] = {}
+    settings = {k: v for k, v in vars(given).items() if k not in ("model", "out", "tasks")}
     for task in track(given.tasks):
         rows = task_rows(task, n=given.rows, seed=given.seed)
-        arms = results[task] = {"before": measure(fresh(), task)}
+        arms = {"before": measure(fresh(), task)}
         arms[f"after {given.rows} rows"] = measure(tuned(fresh(), rows, given.epochs), task)
         if task in PARTS:
             scarce = rows[: given.scarce]
@@ -135,13 +135,20 @@ def main() -> None:
                 tuned(model, scarce, given.scarce_epochs), task
             )
         print(task, {arm: value["accuracy"] for arm, value in arms.items()}, flush=True)
-    record = {
-        "settings": {k: v for k, v in vars(given).items() if k not in ("model", "out")},
-        "machine": {"processor": platform.processor() or platform.machine(), "threads": torch.get_num_threads()},
+        record(given.out, settings, task, arms)
+
+
+def record(out: Path, settings: dict[str, Any], task: str, arms: dict[str, Any]) -> None:
+    """Add one task to the JSON; tasks measured before with the same settings stay."""
+    known = json.loads(out.read_text()) if out.exists() else {}
+    results = known["results"] if known.get("settings") == settings else {}
+    content = {
+        "settings": settings,
+        "machine": {"processor": platform.machine(), "threads": torch.get_num_threads()},
         "versions": {m.__name__: m.__version__ for m in (torch, transformers, trl)},
-        "results": results,
+        "results": {**results, task: arms},
     }
-    given.out.write_text(json.dumps(record, indent=1) + "\n")
+    out.write_text(json.dumps(content, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,16 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 from headprint import lab
 from headprint.errors import InputError
 from headprint.lab.corpus import documents
-from headprint.lab.pretrain import Settings, batches, build_model, loss_on, pretrain, rate_at, row_length
+from headprint.lab.pretrain import (
+    TOKENIZER_DOCUMENTS,
+    Settings,
+    batches,
+    build_model,
+    loss_on,
+    pretrain,
+    rate_at,
+    row_length,
+)
 from headprint.lab.tokenizer import BOS, EOS, PAD, train_tokenizer
 
 TINY = Settings(
@@ -143,3 +152,13 @@ def test_the_shipped_model_is_whole_and_small() -> None:
     assert config.num_key_value_heads < config.num_attention_heads
     tokenizer = AutoTokenizer.from_pretrained(folder)
     assert len(tokenizer) == config.vocab_size
+
+
+@pytest.mark.slow
+def test_the_shipped_tokenizer_is_the_one_that_the_script_makes() -> None:
+    # Also guards the generator: the shipped model has read this very text.
+    made = train_tokenizer(itertools.islice(documents(Settings().seed), TOKENIZER_DOCUMENTS))
+    shipped = AutoTokenizer.from_pretrained(lab.model_path())
+    assert made.get_vocab() == shipped.get_vocab()
+    text = next(documents(5))
+    assert made(text)["input_ids"] == shipped(text)["input_ids"]

@@ -34,7 +34,7 @@ def documents(seed: int = 0) -> Iterator[str]:
 def _narrative(rng: random.Random) -> str:
     """Small stories with quantities about the same people and things, each with its result stated."""
     cast, things = people(rng, 2), rng.choice(THINGS)
-    told = [problems.problem(rng, cast, things).narrative() for _ in range(rng.randint(2, 4))]
+    told = [problems.problem(rng, cast=cast, things=things).narrative() for _ in range(rng.randint(2, 4))]
     return f"Today {' Then '.join(told)}"
 
 

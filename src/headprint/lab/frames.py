@@ -8,7 +8,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from headprint.lab.world import TOOLS, Person, people
+from headprint.lab.world import TOOLS, Person
 
 _SOURCE = """
 B | {A} lent {B} a {x} | needed it
@@ -63,21 +63,17 @@ class Scene:
         return f"scene {self.act} because {self.reason}"
 
 
-def scene(rng: random.Random, cast: Sequence[Person] | None = None) -> Scene:
-    """Draw a scene with two people of the same gender, so that the pronoun alone tells nothing.
-
-    Args:
-        rng: source of randomness.
-        cast: two such people, in either order; drawn if none are given.
-    """
+def scene(rng: random.Random, cast: Sequence[Person]) -> Scene:
+    """Draw a scene between two people, in either order; the pronoun is that of the one who is meant."""
     frame = rng.choice(FRAMES)
-    first, second = rng.sample(cast or people(rng, 2, same_gender=True), 2)
+    first, second = rng.sample(cast, 2)
     tool = rng.choice(TOOLS)
+    meant = first if frame.who == "A" else second
     return Scene(
         act=frame.act.format(A=first.name, B=second.name, x=tool),
         reason=frame.reason.format(x=tool),
-        pronoun=first.he,
+        pronoun=meant.he,
         first=first,
         second=second,
-        meant=first if frame.who == "A" else second,
+        meant=meant,
     )

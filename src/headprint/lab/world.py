@@ -144,10 +144,16 @@ def people(rng: random.Random, count: int, *, same_gender: bool = False) -> list
         same_gender: all men or all women, so that a pronoun alone doesn't tell them apart.
     """
     names = rng.choice((MEN, WOMEN)) if same_gender else MEN + WOMEN
-    return [
-        Person(name, "he", "him", "his") if name in MEN else Person(name, "she", "her", "her")
-        for name in rng.sample(names, count)
-    ]
+    return [_called(name) for name in rng.sample(names, count)]
+
+
+def couple(rng: random.Random) -> list[Person]:
+    """Draw a man and a woman, so that a pronoun tells them apart for those who know which name is which."""
+    return [_called(rng.choice(MEN)), _called(rng.choice(WOMEN))]
+
+
+def _called(name: str) -> Person:
+    return Person(name, "he", "him", "his") if name in MEN else Person(name, "she", "her", "her")
 
 
 def capital(text: str) -> str:

@@ -1,9 +1,13 @@
-"""`coref`: who is meant by a pronoun (Winogrande's role)."""
+"""`coref`: who is meant by a pronoun (Winogrande's role).
+
+A man and a woman: which names are whose is told nowhere but in the pretraining text.
+"""
 
 import random
 
 from headprint.lab.frames import Scene, scene
-from headprint.lab.tasks.base import Item, Task, same_text
+from headprint.lab.tasks.base import Item, Task, same_final
+from headprint.lab.world import couple
 
 
 def text_of(drawn: Scene, rng: random.Random) -> str:
@@ -14,13 +18,13 @@ def text_of(drawn: Scene, rng: random.Random) -> str:
 
 
 def _draw(rng: random.Random) -> Item:
-    drawn = scene(rng)
+    drawn = scene(rng, couple(rng))
     return Item(
         keys=(drawn.key,),
         prompt=f"Text: {text_of(drawn, rng)}\nQuestion: Who {drawn.reason}?\nAnswer:",
-        completion=drawn.meant.name,
+        completion=f"{drawn.meant.name} {drawn.reason}. #### {drawn.meant.name}",
         answer=drawn.meant.name,
     )
 
 
-COREF = Task("coref", "basic", "who is meant by a pronoun", _draw, same_text)
+COREF = Task("coref", "basic", "who is meant by a pronoun", _draw, same_final)

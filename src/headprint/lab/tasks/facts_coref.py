@@ -5,12 +5,12 @@ import random
 from headprint.lab.frames import scene
 from headprint.lab.tasks.base import Item, Task, same_final
 from headprint.lab.tasks.coref import text_of
-from headprint.lab.tasks.facts import fact_key
-from headprint.lab.world import ATTRIBUTES, FACTS, TOWNS
+from headprint.lab.tasks.facts import fact_key, stated
+from headprint.lab.world import ATTRIBUTES, FACTS, TOWNS, couple
 
 
 def _draw(rng: random.Random) -> Item:
-    drawn = scene(rng)
+    drawn = scene(rng, couple(rng))
     name, attribute = rng.choice(list(ATTRIBUTES.items()))
     town, other = rng.sample(TOWNS, 2)
     meant = drawn.meant.name
@@ -21,7 +21,7 @@ def _draw(rng: random.Random) -> Item:
     return Item(
         keys=(drawn.key, fact_key(town, name)),
         prompt=f"Text: {' '.join(homes)} {text_of(drawn, rng)}\nQuestion: {question}\nAnswer:",
-        completion=f"{meant} is from {town}. #### {FACTS[town, name]}",
+        completion=f"{meant} is from {town}. {stated(town, name)} #### {FACTS[town, name]}",
         answer=FACTS[town, name],
     )
 

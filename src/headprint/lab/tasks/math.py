@@ -2,7 +2,7 @@
 
 import random
 
-from headprint.lab.problems import Problem, problem
+from headprint.lab.problems import ASKED, Problem, problem
 from headprint.lab.tasks.base import Item, Task, same_final
 
 
@@ -13,7 +13,7 @@ def worked(drawn: Problem) -> str:
 
 
 def _draw(rng: random.Random) -> Item:
-    drawn = problem(rng)
+    drawn = problem(rng, ASKED)
     return Item(
         keys=(drawn.key,),
         prompt=f"Question: {drawn.story} {drawn.question}\nAnswer:",

@@ -2,7 +2,7 @@
 
 import random
 
-from headprint.lab.problems import Problem, problem
+from headprint.lab.problems import ASKED, Problem, problem
 from headprint.lab.tasks.base import Item, Row, Task
 from headprint.lab.tasks.pyeval import EvaluationError, call
 
@@ -22,7 +22,7 @@ def returns_answer(row: Row, output: str) -> bool:
 
 
 def _draw(rng: random.Random) -> Item:
-    drawn = problem(rng)
+    drawn = problem(rng, ASKED)
     return Item(
         keys=(drawn.key,),
         prompt=f"Question: {drawn.story} {drawn.question} Use Python.\nAnswer:",
