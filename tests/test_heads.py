@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
+
 from headprint.heads import UnsupportedModel, locate
 from toy_models import toy_model
-from torch import nn
 
 
 @pytest.mark.parametrize(
@@ -46,9 +47,9 @@ def test_what_has_no_attention_is_refused_with_a_reason() -> None:
 
 def test_linear_attention_layers_are_rows_without_a_site() -> None:
     found = locate(toy_model("minimax"))
-    assert [site.layer for site in found.sites] == [0, 2]
+    assert [site.layer for site in found.sites] == [1]
     assert found.layers == 3
-    assert "no softmax attention" in found.absent[1]
+    assert "MiniMaxLightningAttention" in found.absent[0]
 
 
 def test_wrapped_models_give_the_same_modules() -> None:
@@ -65,6 +66,13 @@ def test_wrapped_models_give_the_same_modules() -> None:
             self.module = module
 
     assert [site.module for site in locate(Parallel(model)).sites] == plain
+
+
+def test_prompt_tuning_is_refused() -> None:
+    peft = pytest.importorskip("peft")
+    config = peft.PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=2)
+    with pytest.raises(UnsupportedModel, match="prompt"):
+        locate(peft.get_peft_model(toy_model("llama"), config))
 
 
 def test_lora_wrapper_of_the_projection_is_the_site() -> None:

@@ -26,14 +26,11 @@ _ATTENTION = re.compile(r"attention|attn|MLA$", re.I)
 # KimiLinearForCausalLM -> KimiLinear: what a family is called says nothing about one of its layers.
 _FAMILY = re.compile(r"(For[A-Z]|LMHead|Model).*$")
 _QUERY = re.compile(
-    r"^(q|query|q_?proj|q_?[ab]_proj|q_lin|wq|wqkv|w_?qkv|qkv|qkv_?proj|query_key_value|c_attn|q_attn|in_proj|project_q"
-    r"|query_proj|mixed_qkv|query_states)$",
+    r"^(q|query|q_?proj|q_?[ab]_proj|q_lin|wq|w?_?qkv|qkv_?proj|query_key_value|c_attn|q_attn|in_proj|project_q)$",
     re.I,
 )
 # In the order of trust: the first that exists is the projection.
-_OUTPUT = (
-    "o_proj", "out_proj", "dense", "c_proj", "wo", "Wo", "o_a_proj", "out_lin", "attention_out", "output_proj", "out", "o",
-)  # fmt: skip
+_OUTPUT = ("o_proj", "out_proj", "dense", "c_proj", "wo", "Wo", "o_a_proj", "out_lin", "attention_out", "out", "o")
 _NEIGHBOUR = "output.dense"
 # A norm between A·V and the projection mixes heads, so the tap goes before it (BitNet).
 _SUB_NORM = ("attn_sub_norm", "inner_attn_ln", "sub_norm")
@@ -43,6 +40,11 @@ _HEAD_DIM = ("v_head_dim", "head_dim", "head_size", "attention_head_size")
 _REFUSED = {
     "DiffLlamaAttention": "differential attention subtracts two attention matrices, so no single A belongs to a head",
     "LSHSelfAttention": "hashed attention sorts keys into buckets: there is no T×T matrix per head",
+    "LocalSelfAttention": "chunked attention: there is no T×T matrix per head",
+    "BigBirdBlockSparseAttention": "block-sparse attention draws blocks at random: set attention_type='original_full'",
+    "JetMoeAttention": "a mixture of attention heads: which head a slot of A belongs to changes from token to token",
+    "ProphetNetNgramSelfAttention": "n-gram attention: every head has several matrices, one per predicted token",
+    "XLNetRelativeAttention": "permutation attention projects by an einsum with a bare parameter: no module reads z",
 }
 
 
@@ -89,16 +91,23 @@ class HeadMap:
 
 
 def unwrap(model: nn.Module) -> nn.Module:
-    """The model below ``torch.compile``, data-parallel and PEFT wrappers; its modules are the same objects."""
+    """The model below ``torch.compile``, data-parallel and PEFT wrappers; its modules are the same objects.
+
+    Raises:
+        UnsupportedModel: A PEFT method that adds virtual tokens, which are lost below the wrapper.
+    """
     while True:
-        if isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):
-            model = inner
-        elif isinstance(inner := getattr(model, "module", None), nn.Module) and not hasattr(model, "config"):
-            model = inner
-        elif hasattr(model, "peft_config") and callable(getattr(model, "get_base_model", None)):
-            model = model.get_base_model()
-        else:
+        inner: Any = getattr(model, "_orig_mod", None)
+        if inner is None and not hasattr(model, "config"):
+            inner = getattr(model, "module", None)
+        if inner is None and hasattr(model, "get_base_model"):
+            wrapper: Any = model
+            if any(config.is_prompt_learning for config in wrapper.peft_config.values()):
+                raise UnsupportedModel("prompt and prefix tuning add tokens that are not in the data: use LoRA")
+            inner = wrapper.get_base_model()
+        if not isinstance(inner, nn.Module) or inner is model:
             return model
+        model = inner
 
 
 def locate(model: nn.Module) -> HeadMap:
@@ -117,6 +126,9 @@ def locate(model: nn.Module) -> HeadMap:
         UnsupportedModel: There is no softmax attention, or a form of it for which no exact level exists.
     """
     model = unwrap(model)
+    for module in model.modules():
+        if reason := _REFUSED.get(type(module).__name__):
+            raise UnsupportedModel(f"{type(model).__name__}: {reason}")
     names = {id(module): name for name, module in model.named_modules()}
     sites: list[HeadSite] = []
     absent: dict[int, str] = {}
@@ -133,7 +145,7 @@ def locate(model: nn.Module) -> HeadMap:
                 taken[id(attention)] = row
             row += 1
         if not found:
-            absent[row] = f"{_mixer_name(layer)} has no softmax attention"
+            absent[row] = f"{_mixer_name(layer, family)}: no softmax attention over the text's own tokens"
             row += 1
     if not sites:
         raise UnsupportedModel(
@@ -146,7 +158,6 @@ def locate(model: nn.Module) -> HeadMap:
 def _layers(model: nn.Module, family: str) -> list[nn.Module]:
     """The decoder's layers: the members of every outermost ModuleList that holds a self-attention module."""
 
-
     def stacks(module: nn.Module) -> Iterator[nn.ModuleList]:
         for name, child in module.named_children():
             if _TOWER.search(name):
@@ -156,7 +167,8 @@ def _layers(model: nn.Module, family: str) -> list[nn.Module]:
             elif any(True for layer in child for _ in _attentions(layer, family)):
                 yield child
 
-    decoder = model.get_decoder() if hasattr(model, "get_decoder") else model
+    causal: Any = model
+    decoder = causal.get_decoder() if hasattr(model, "get_decoder") else model
     return [layer for stack in list(stacks(decoder)) or stacks(model) for layer in stack]
 
 
@@ -177,20 +189,17 @@ def _attentions(layer: nn.Module, family: str) -> Iterator[tuple[nn.Module, nn.M
     yield from walk(layer, "", layer)
 
 
-def _mixer_name(layer: nn.Module) -> str:
+def _mixer_name(layer: nn.Module, family: str) -> str:
+    """What a layer without softmax attention has instead: the name of its mixer, or else its own."""
     for module in layer.modules():
-        if _LINEAR.search(type(module).__name__):
-            return type(module).__name__
+        kind = type(module).__name__
+        if not type(module).__module__.startswith("torch.") and _LINEAR.search(kind.removeprefix(family)):
+            return kind
     return type(layer).__name__
 
 
-def _site(
-    model: nn.Module, row: int, parent: nn.Module, attention: nn.Module, names: dict[int, str]
-) -> HeadSite:
-    kind = type(attention).__name__
-    if kind in _REFUSED:
-        raise UnsupportedModel(f"{type(model).__name__}: {_REFUSED[kind]}")
-    where = f"{type(model).__name__}, {names[id(attention)]} ({kind})"
+def _site(model: nn.Module, row: int, parent: nn.Module, attention: nn.Module, names: dict[int, str]) -> HeadSite:
+    where = f"{type(model).__name__}, {names[id(attention)]} ({type(attention).__name__})"
     module = _projection(parent, attention)
     if module is None:
         raise UnsupportedModel(f"{where}: no output projection found among its children")
@@ -210,20 +219,20 @@ def _projection(parent: nn.Module, attention: nn.Module) -> nn.Module | None:
 
 
 def _input_width(module: nn.Module) -> int | None:
-    """Width of what the projection reads: nn.Linear, quantised and LoRA-wrapped ones say; Conv1D stores (in, out)."""
-    if isinstance(width := getattr(module, "in_features", None), int):
-        return width * int(getattr(module, "n_groups", 1))  # a grouped projection counts one group's inputs
+    """Width of what the projection reads, where it says so: linear (quantised, LoRA-wrapped), Conv1D, or a norm."""
+    for name in ("in_features", "nx"):
+        if isinstance(width := getattr(module, name, None), int):
+            return width * int(getattr(module, "n_groups", 1))  # a grouped projection counts one group's inputs
     weight = getattr(module, "weight", None)
-    return None if weight is None else int(weight.shape[0])
+    return len(weight) if isinstance(weight, nn.Parameter) and weight.ndim == 1 else None
 
 
-def _split(
-    model: nn.Module, attention: nn.Module, row: int, width: int | None, where: str
-) -> tuple[int, int]:
+def _split(model: nn.Module, attention: nn.Module, row: int, width: int | None, where: str) -> tuple[int, int]:
     """Heads and head width of one layer, checked against each other where both are known."""
     heads = _first_int(attention, _HEADS, row)
     if heads is None:
-        config = getattr(attention, "config", None) or getattr(model, "config", None)
+        causal: Any = model
+        config = getattr(attention, "config", None) or causal.config.get_text_config(decoder=True)
         heads = _first_int(config, _CONFIG_HEADS, row)
     if heads is None:
         raise UnsupportedModel(f"{where}: the number of heads is neither on the module nor in the config")

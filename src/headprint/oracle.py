@@ -44,24 +44,39 @@ def materialised_levels(
     heads = heads or locate(model)
     out = []
     with using_kernel(model, "eager"), _differentiable(model), torch.enable_grad():
-        # A model that cannot change its kernel must not be asked either: some then forget their causal mask.
-        returning = {"output_attentions": True} if kernel(model) == "eager" else {}
         for input_ids, labels in examples:
-            with _Attentions(heads.sites) as attentions:
-                logits = model(input_ids=input_ids[None], use_cache=False, **returning).logits[0]
-                wide = torch.promote_types(logits.dtype, torch.float32)
-                loss = F.cross_entropy(logits[:-1].to(wide), labels[1:].to(logits.device), ignore_index=-100)
-            used = [(site, a) for site in heads.sites for a in attentions.of(site)]
+            logits, attentions = _forward(model, input_ids, heads.sites)
+            wide = torch.promote_types(logits.dtype, torch.float32)
+            loss = F.cross_entropy(logits[:-1].to(wide), labels[1:].to(logits.device), ignore_index=-100)
+            used = [(site, a) for site in heads.sites for a in attentions[site.layer]]
             gradients = torch.autograd.grad(loss, [a for _, a in used], allow_unused=True)
             levels = torch.full((heads.layers, heads.heads), float("nan"), dtype=wide)
             for site in heads.sites:
                 levels[site.layer, : site.heads] = 0
             for (site, a), gradient in zip(used, gradients, strict=True):
                 if gradient is None:
-                    raise UnsupportedModel(f"{site.name}: the attention it returns is not what its values are multiplied with")
-                levels[site.layer, : site.heads] += (a.to(wide) * gradient.to(wide)).sum((0, 2, 3)).cpu()
+                    raise UnsupportedModel(
+                        f"{site.name}: the attention it returns is not what its values are multiplied with"
+                    )
+                levels[site.layer, : site.heads] += (a.detach().to(wide) * gradient.to(wide)).sum((0, 2, 3)).cpu()
             out.append(levels)
     return torch.stack(out)
+
+
+def _forward(model: nn.Module, input_ids: Tensor, sites: Sequence[HeadSite]) -> tuple[Tensor, dict[int, list[Tensor]]]:
+    """Logits (T, V), and by layer the attention matrices, (1, heads, T, S) each; an attention used twice has two."""
+    ways: list[dict[str, Any]] = [{}]
+    # Modules of today return what they have; older ones want to be asked. Under another kernel than eager, which some
+    # models cannot leave, asking makes them forget their causal mask.
+    if kernel(model) == "eager":
+        ways.append({"output_attentions": True})
+    for way in ways:
+        with _Attentions(sites) as kept:
+            logits = model(input_ids=input_ids[None], use_cache=False, **way).logits[0]
+        missing = [site for site in sites if not kept.by_layer.get(site.layer)]
+        if not missing:
+            return logits, kept.by_layer
+    raise UnsupportedModel(f"{missing[0].name}: its attention module returns no attention matrix under eager attention")
 
 
 @contextmanager
@@ -91,7 +106,7 @@ class _Attentions(TorchFunctionMode):
     def __init__(self, sites: Sequence[HeadSite]) -> None:
         super().__init__()
         self._sites = sites
-        self._kept: dict[int, list[Tensor]] = {}
+        self.by_layer: dict[int, list[Tensor]] = {}
         self._textbook: list[Tensor] = []
         self._hooks = ExitStack()
 
@@ -99,18 +114,18 @@ class _Attentions(TorchFunctionMode):
         for site in self._sites:
             handle = site.attention.register_forward_hook(partial(self._keep, site))
             self._hooks.callback(handle.remove)
-        super().__enter__()
+        super().__enter__()  # type: ignore[no-untyped-call]
         return self
 
     def __exit__(self, *error: Any) -> None:
-        super().__exit__(*error)
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
         self._hooks.close()
 
     def _keep(self, site: HeadSite, _module: nn.Module, _args: tuple[Any, ...], output: Any) -> None:
         returned = [item for item in output if _is_attention(item, site)] if isinstance(output, (tuple, list)) else []
         matrices = returned or self._textbook
-        # What runs without a gradient (earlier cycles of a recurrent-depth model) does not act on the differentiated loss.
-        self._kept.setdefault(site.layer, []).extend(a for a in matrices if a.requires_grad)
+        # What runs without a gradient (early cycles of a recurrent-depth model) has no part in the differentiated loss.
+        self.by_layer.setdefault(site.layer, []).extend(a for a in matrices if a.requires_grad)
         self._textbook = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -119,12 +134,6 @@ class _Attentions(TorchFunctionMode):
         output, attention = textbook_attention(*args, **(kwargs or {}))
         self._textbook.append(attention)
         return output
-
-    def of(self, site: HeadSite) -> list[Tensor]:
-        """The matrices of one site, (1, heads, T, S) each; a module that is used twice has two."""
-        if not self._kept.get(site.layer):
-            raise UnsupportedModel(f"{site.name}: its attention module returns no attention matrix under eager attention")
-        return self._kept[site.layer]
 
 
 def _is_attention(item: Any, site: HeadSite) -> bool:

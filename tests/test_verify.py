@@ -1,0 +1,143 @@
+"""The verdict on a model: exact ones pass, wrong ones are found, and nothing is left behind."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+
+import pytest
+import torch
+import transformers
+
+from headprint.heads import HeadMap, UnsupportedModel, locate
+from headprint.verify import ensure_exact, known_exact, random_examples, verify
+from toy_models import toy_model
+
+module = importlib.import_module("headprint.verify")  # headprint.verify, the attribute, is the function
+
+
+def at_the_projection(model: torch.nn.Module) -> HeadMap:
+    """A mistake in locate: BitNet tapped behind the norm that mixes its heads."""
+    found = locate(model)
+    sites = [dataclasses.replace(site, module=site.attention.o_proj) for site in found.sites]
+    return dataclasses.replace(found, sites=tuple(sites))
+
+
+def transposed(model: torch.nn.Module) -> HeadMap:
+    """A mistake in locate: twice the heads, of half the width."""
+    found = locate(model)
+    sites = [dataclasses.replace(s, heads=s.heads // 2, head_dim=2 * s.head_dim) for s in found.sites]
+    return dataclasses.replace(found, sites=tuple(sites), heads=found.heads // 2)
+
+
+def test_verdict_is_json_and_has_its_numbers() -> None:
+    verdict = verify(toy_model("llama", attention="sdpa"))
+    assert verdict.exact
+    read = json.loads(json.dumps(verdict.to_dict()))
+    assert (read["family"], read["model_class"], read["dtype"], read["kernel"]) == (
+        "llama",
+        "LlamaForCausalLM",
+        "float32",
+        "sdpa",
+    )
+    assert read["error_within_kernel"] <= 1e-6
+    assert read["error_across_kernels"] <= 1e-5
+    assert read["error_in_batch"] == 0
+    assert list(read["layer_errors"]) == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
+def test_other_dtypes(dtype: torch.dtype) -> None:
+    verdict = verify(toy_model("qwen3", attention=None, dtype=dtype))
+    assert verdict.exact, verdict.reason
+    assert verdict.error_within_kernel is not None
+    assert verdict.error_within_kernel < (1e-12 if dtype == torch.float64 else verdict.tolerance)
+
+
+def test_float64_agrees_within_one_kernel_only() -> None:
+    """Eager attention takes its softmax in float32 even in a float64 model."""
+    verdict = verify(toy_model("llama", attention="sdpa", dtype=torch.float64))
+    assert verdict.exact
+    assert verdict.error_within_kernel is not None
+    assert verdict.error_across_kernels is not None
+    assert verdict.error_within_kernel < 1e-12 < verdict.error_across_kernels < 1e-5
+
+
+@pytest.mark.parametrize(("family", "mistake"), [("bitnet", at_the_projection), ("llama", transposed)])
+def test_wrong_tap_point_is_found_and_refused(family: str, mistake: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = toy_model(family)
+    monkeypatch.setattr(module, "locate", mistake)
+    monkeypatch.setattr(module, "known_exact", lambda _: False)
+    verdict = verify(model)
+    assert not verdict.exact
+    assert verdict.reason
+    with pytest.raises(UnsupportedModel, match="would not be exact"):
+        ensure_exact(model)
+
+
+def test_models_that_are_not_causal_are_refused() -> None:
+    for model in (toy_model("bert", is_decoder=False), toy_model("cpmant"), toy_model("xlm", causal=False)):
+        verdict = verify(model)
+        assert not verdict.exact
+        assert "not a causal model" in verdict.reason
+        with pytest.raises(UnsupportedModel):
+            ensure_exact(model)
+    ensure_exact(toy_model("bert"))
+
+
+def test_unsupported_models_are_a_verdict_with_the_reason() -> None:
+    verdict = verify(toy_model("mamba"))
+    assert not verdict.exact
+    assert "no softmax attention" in verdict.reason
+    assert verdict.error_within_kernel is None
+
+
+def test_known_classes_are_not_verified_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = toy_model("llama")
+    table = {"transformers": transformers.__version__, "classes": ["LlamaForCausalLM"], "families": {}}
+    monkeypatch.setattr(module, "coverage", lambda: table)
+    monkeypatch.setattr(module, "verify", lambda _: pytest.fail("verified"))
+    assert known_exact(model)
+    ensure_exact(model)
+    assert not known_exact(toy_model("qwen3"))
+    table["transformers"] = "5.6.0"
+    assert not known_exact(model)
+
+
+def test_own_class_of_a_known_name_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    class LlamaForCausalLM(transformers.LlamaForCausalLM):
+        """Remote code that calls itself llama."""
+
+    table = {"transformers": transformers.__version__, "classes": ["LlamaForCausalLM"], "families": {}}
+    monkeypatch.setattr(module, "coverage", lambda: table)
+    assert not known_exact(LlamaForCausalLM(toy_model("llama").config))
+
+
+def test_model_is_left_as_it_was() -> None:
+    model = toy_model("llama", attention="sdpa").train()
+    model.lm_head.weight.requires_grad_(False)
+
+    def state() -> tuple[object, ...]:
+        hooks = sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules())
+        return [p.requires_grad for p in model.parameters()], model.training, hooks, model.config._attn_implementation
+
+    before = state()
+    verify(model)
+    assert state() == before
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_given_examples_are_used() -> None:
+    model = toy_model("llama")
+    examples = random_examples(model, lengths=(5, 20, 11), seed=7)
+    assert verify(model, examples).exact
+
+
+def test_random_examples_avoid_special_tokens() -> None:
+    model = toy_model("llama")
+    drawn = torch.cat([ids for ids, _ in random_examples(model, lengths=(300,))])
+    assert not set(drawn.tolist()) & {0, 1, 2}
+    (ids, labels), *_ = random_examples(model)
+    assert (labels[: len(ids) // 2] == -100).all()
+    assert (labels[len(ids) // 2 :] == ids[len(ids) // 2 :]).all()
