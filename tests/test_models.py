@@ -62,6 +62,12 @@ def test_a_folder_without_a_model_and_a_pickled_model_are_refused(saved, tmp_pat
         models.load(str(tmp_path))
 
 
+def test_the_embedded_model_goes_by_its_name() -> None:
+    model, _ = models.load("lab", device="cpu")
+    assert models.describe(model)["id"] == "lab"
+    assert model.dtype == torch.float32
+
+
 def test_the_fingerprint_follows_the_weights_and_nothing_else(saved) -> None:
     model = models.load(str(saved), device="cpu")[0]
     same = models.load(str(saved), device="cpu", attn_implementation="eager")[0]

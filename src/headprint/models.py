@@ -49,7 +49,8 @@ def load(
 
     if dtype != "auto" and dtype not in DTYPES:
         raise InputError(f"dtype is {dtype!r}: want auto or one of {', '.join(DTYPES)}")
-    if name == EMBEDDED:
+    embedded = name == EMBEDDED
+    if embedded:
         from headprint.lab import model_path
 
         name = str(model_path())
@@ -78,6 +79,8 @@ def load(
             model.to(placement)
         except (RuntimeError, AssertionError) as error:  # the latter: torch was built without CUDA
             raise InputError(f"cannot put the model on device {placement!r}: {str(error).splitlines()[0]}") from error
+    if embedded:
+        model.config._name_or_path = EMBEDDED  # not the path of this installation
     return model.eval(), tokenizer
 
 
