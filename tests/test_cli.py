@@ -32,7 +32,7 @@ from headprint.matrix import Pattern
 from headprint.measure import Loss
 from headprint.pattern import PatternSet, Placement
 
-COMMANDS = ("extract", "show", "diff", "verify", "bench")
+COMMANDS = ("extract", "show", "diff", "verify", "compare", "decompose", "mix", "select", "bench")
 LAYERS, HEADS = 3, 4
 
 
