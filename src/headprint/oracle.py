@@ -112,8 +112,11 @@ class _Attentions(TorchFunctionMode):
 
     def __enter__(self) -> _Attentions:
         for site in self._sites:
-            handle = site.attention.register_forward_hook(partial(self._keep, site))
-            self._hooks.callback(handle.remove)
+            # What other attentions left (a tower's, say) is not this site's.
+            enter = site.attention.register_forward_pre_hook(lambda *_: self._textbook.clear())
+            leave = site.attention.register_forward_hook(partial(self._keep, site))
+            self._hooks.callback(enter.remove)
+            self._hooks.callback(leave.remove)
         super().__enter__()  # type: ignore[no-untyped-call]
         return self
 
@@ -126,7 +129,6 @@ class _Attentions(TorchFunctionMode):
         matrices = returned or self._textbook
         # What runs without a gradient (early cycles of a recurrent-depth model) has no part in the differentiated loss.
         self.by_layer.setdefault(site.layer, []).extend(a for a in matrices if a.requires_grad)
-        self._textbook = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is not F.scaled_dot_product_attention:
