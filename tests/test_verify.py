@@ -128,6 +128,15 @@ def test_model_is_left_as_it_was() -> None:
     assert all(p.grad is None for p in model.parameters())
 
 
+def test_parts_of_a_model_get_their_own_kernels_back() -> None:
+    model = toy_model("gemma3", attention="sdpa")
+    model.set_attn_implementation({"": "sdpa", "text_config": "sdpa", "vision_config": "eager"})
+    assert verify(model).exact
+    config = model.config
+    kernels = [part._attn_implementation for part in (config, config.text_config, config.vision_config)]
+    assert kernels == ["sdpa", "sdpa", "eager"]
+
+
 def test_given_examples_are_used() -> None:
     model = toy_model("llama")
     examples = random_examples(model, lengths=(5, 20, 11), seed=7)

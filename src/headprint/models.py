@@ -152,6 +152,13 @@ def input_device(model: nn.Module) -> torch.device:
     return weight.device if weight is not None else next(model.parameters()).device
 
 
+def _kernels(config: Any) -> str | dict[str, Any]:
+    """The kernel of a config, or by name those of a config with parts, whose parts may have their own."""
+    own = config._attn_implementation
+    parts = {name: getattr(config, name, None) for name in getattr(config, "sub_configs", {})}
+    return {"": own} | {name: _kernels(part) for name, part in parts.items() if part is not None} if parts else own
+
+
 @contextmanager
 def using_kernel(model: nn.Module, attn_implementation: str | None) -> Iterator[None]:
     """Lend the model another attention kernel, and give its own back.
@@ -159,11 +166,11 @@ def using_kernel(model: nn.Module, attn_implementation: str | None) -> Iterator[
     Raises:
         InputError: The model or this machine does not have that kernel.
     """
-    before = kernel(model)
-    if attn_implementation in (None, before):
+    if attn_implementation in (None, kernel(model)):
         yield
         return
     causal = unwrap(model)
+    before = _kernels(causal.config)
     try:
         causal.set_attn_implementation(attn_implementation)
     except (ValueError, ImportError) as error:
