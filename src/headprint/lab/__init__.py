@@ -1,7 +1,7 @@
 """The embedded laboratory: generated tasks, and a small model pretrained on generated text.
 
     rows = headprint.lab.task_rows("math", n=200)
-    levels = headprint.extract(headprint.lab.model_path(), None, rows)
+    model = AutoModelForCausalLM.from_pretrained(headprint.lab.model_path())
 
 Nothing here imports torch; the pretraining does, in `headprint.lab.pretrain`.
 """

@@ -1,4 +1,4 @@
-"""`arith`: nested expressions of three or four numbers, computed step by step (MATH's role)."""
+"""`arith`: nested expressions of three numbers, computed step by step (MATH's role)."""
 
 import random
 
@@ -14,7 +14,7 @@ def expression(rng: random.Random) -> tuple[str, list[str], int]:
     """
     text, value = "", rng.randint(2, 20)
     steps: list[str] = []
-    for _ in range(rng.randint(2, 3)):
+    for _ in range(2):
         op, operand = rng.choice(_moves(value))
         result = OPERATORS[op](value, operand)
         left = text or str(value)
