@@ -57,8 +57,8 @@ def page(rows: list[walk.Row]) -> str:
         "",
         summary(rows),
         "",
-        "- **Errors** are the largest difference over the largest level: float32 and float64 within eager attention, "
-        "and the family's default kernel on a padded batch against eager attention on single rows.",
+        "- **Errors** are the largest difference over the largest level: float32 and float64 within eager "
+        "attention, and the family's default kernel on a padded batch against eager attention on single rows.",
         "- **Refused** families raise `UnsupportedModel` with the reason; nothing is measured.",
         "- Layers of hybrid models that have no softmax attention over the text's own tokens (linear attention, state "
         "spaces, convolutions, cross-attention) are rows of NaN, never zeros.",

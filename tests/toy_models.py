@@ -183,11 +183,13 @@ def toy_model(
     """A random model of the family, in eval mode."""
     config = toy_config(family, **extra)
     options = {"attn_implementation": attention, "dtype": dtype}
-    if "decoder" in config.sub_configs:  # MusicGen: the mapping names the whole, the class wants its decoder
-        model_class = getattr(transformers, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[family])
-        model = model_class._from_config(config.decoder, **options)
-    else:
-        model = AutoModelForCausalLM.from_config(config, **options)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        if "decoder" in config.sub_configs:  # MusicGen: the mapping names the whole, the class wants its decoder
+            model_class = getattr(transformers, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[family])
+            model = model_class._from_config(config.decoder, **options)
+        else:
+            model = AutoModelForCausalLM.from_config(config, **options)
     if dtype == torch.float64 and model._can_set_experts_implementation():
         model.set_experts_implementation("eager")  # the grouped product has no float64
     randomise(model)

@@ -152,11 +152,12 @@ def input_device(model: nn.Module) -> torch.device:
     return weight.device if weight is not None else next(model.parameters()).device
 
 
-def _kernels(config: Any) -> str | dict[str, Any]:
-    """The kernel of a config, or by name those of a config with parts, whose parts may have their own."""
-    own = config._attn_implementation
-    parts = {name: getattr(config, name, None) for name in getattr(config, "sub_configs", {})}
-    return {"": own} | {name: _kernels(part) for name, part in parts.items() if part is not None} if parts else own
+def _configs(config: Any) -> Iterator[Any]:
+    """A config and those of its parts, which may name kernels of their own."""
+    yield config
+    for name in getattr(config, "sub_configs", {}):
+        if (part := getattr(config, name, None)) is not None:
+            yield from _configs(part)
 
 
 @contextmanager
@@ -170,7 +171,8 @@ def using_kernel(model: nn.Module, attn_implementation: str | None) -> Iterator[
         yield
         return
     causal = unwrap(model)
-    before = _kernels(causal.config)
+    owners = [module.config for module in causal.modules() if hasattr(module, "set_attn_implementation")]
+    before = {id(c): (c, c._attn_implementation) for owner in owners for c in _configs(owner)}
     try:
         causal.set_attn_implementation(attn_implementation)
     except (ValueError, ImportError) as error:
@@ -180,7 +182,8 @@ def using_kernel(model: nn.Module, attn_implementation: str | None) -> Iterator[
     try:
         yield
     finally:
-        causal.set_attn_implementation(before)
+        for config, own in before.values():
+            config._attn_implementation = {"": own}  # of this config alone, its parts keep theirs
 
 
 @contextmanager
