@@ -12,8 +12,8 @@ from headprint.examples import Example
 from headprint.loss import IGNORE
 from headprint.measure import Batch
 
-CPU_TOKENS = 1024
-"""A CPU is fastest while a layer's activations fit its cache."""
+CPU_TOKENS = 512
+"""A CPU is fastest while a layer's activations fit its cache (measured: benchmarks/results/cpu.md)."""
 
 GPU_TOKENS = 2**16
 """Beyond this a batch's matrix products gain nothing from more rows."""

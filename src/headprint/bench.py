@@ -21,8 +21,8 @@ from headprint import models, provenance
 from headprint.batches import Budget, collate, take
 from headprint.engine import Engine
 from headprint.examples import Example
-from headprint.heads import locate, unwrap
-from headprint.loss import IGNORE
+from headprint.heads import locate
+from headprint.loss import IGNORE, split_head
 from headprint.measure import Batch
 from headprint.tap import Tap, frozen
 
@@ -128,7 +128,8 @@ def run(
 
     headprint()  # finds the budget, warms up
     batches = [collate(group, device) for group in sorted_batches(examples, budget.tokens)]
-    body = getattr(unwrap(model), unwrap(model).base_model_prefix)
+    parts = split_head(model)
+    body = parts[0] if parts else model
 
     def forward() -> None:
         with frozen(model), torch.no_grad():

@@ -90,7 +90,7 @@ class HeadMap:
     absent: dict[int, str]
 
 
-def unwrap(model: nn.Module) -> nn.Module:
+def unwrap(model: nn.Module) -> Any:  # a PreTrainedModel, which transformers leaves untyped
     """The model below ``torch.compile``, data-parallel and PEFT wrappers; its modules are the same objects.
 
     Raises:

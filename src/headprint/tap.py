@@ -44,7 +44,7 @@ class _Gate(torch.autograd.Function):
 
 def _through(z: Tensor, gate: Tensor) -> Tensor:
     if not torch.compiler.is_compiling():
-        return _Gate.apply(z, gate)  # type: ignore[no-any-return]
+        return _Gate.apply(z, gate)  # type: ignore[no-any-return, no-untyped-call]
     # The same in plain operations, which the compiler fuses with their neighbours.
     return (z.reshape(*gate.shape, -1).to(gate.dtype) * gate[..., None]).to(z.dtype).reshape(z.shape)
 
