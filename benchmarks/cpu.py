@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -72,8 +71,7 @@ def cost() -> dict[str, Any]:
 def memory() -> dict[str, Any]:
     """Peak resident memory above the loaded model, on examples of T tokens, each contender in its own process.
 
-    Four examples at T = 1024, the recipe's own batch (headprint takes them one by one, as its budget has it), and single
-    ones at every T: four of 4096 do not fit this machine under the recipe.
+    Four examples at T = 1024, the recipe's own batch (headprint takes them one by one), and single ones at every T: four of 4096 do not fit this machine under the recipe.
     """
 
     def ask(*arguments: object) -> int:
@@ -102,9 +100,15 @@ def peak(who: str, rows: int, length: int) -> int:
                 bench.authors_recipe(model, bench.with_mask(collate(examples), examples))
 
     run(small)  # libraries' own buffers
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = high_water()
     run(large)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+    return high_water() - before
+
+
+def high_water() -> int:
+    """Peak resident bytes of this process (getrusage's would be the parent's, if that was larger)."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 
 def exactness() -> dict[str, Any]:

@@ -17,8 +17,6 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
-from toy_models import toy_model
-from toy_tokenizers import toy_tokenizer
 from transformers import AutoModelForCausalLM, LlamaConfig
 from transformers.utils import logging
 
@@ -31,6 +29,8 @@ from headprint.examples import LossOn, Overlong
 from headprint.matrix import Pattern
 from headprint.measure import Loss
 from headprint.pattern import PatternSet, Placement
+from toy_models import toy_model
+from toy_tokenizers import toy_tokenizer
 
 COMMANDS = ("extract", "show", "diff", "verify", "compare", "decompose", "mix", "select", "bench")
 LAYERS, HEADS = 3, 4

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 from datasets import Dataset
-from toy_tokenizers import FORGETFUL_CHAT, MARKED_CHAT, PLAIN_CHAT, Ends, toy_tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from headprint import chat
 from headprint.errors import InputError
 from headprint.examples import Example, ExampleStream, LossOn, Overlong, Report, tokenize_row
 from headprint.rows import Row
+from toy_tokenizers import FORGETFUL_CHAT, MARKED_CHAT, PLAIN_CHAT, Ends, toy_tokenizer
 
 Row_ = dict[str, Any]
 LETTERS = "aeiou nrst ANSWR 0123.,:#\n\t ößé日本🙂🙃\u0301\u200d</s>"

@@ -26,7 +26,7 @@ def checkpointed(model: nn.Module) -> Iterator[None]:
             if isinstance(layer, GradientCheckpointingLayer):
                 own = layer.__dict__.get("forward")
                 stack.callback(_restore, layer, own)
-                layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)  # type: ignore[method-assign]
+                layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
         yield
 
 
