@@ -71,8 +71,8 @@ def cost() -> dict[str, Any]:
 def memory() -> dict[str, Any]:
     """Peak resident memory above the loaded model, on examples of T tokens, each contender in its own process.
 
-    Four examples at T = 1024, the recipe's own batch (headprint takes them one by one), and single ones at every T: four
-    of 4096 do not fit this machine under the recipe.
+    Four examples at T = 1024, the recipe's own batch (headprint takes them one by one), and single ones at every T:
+    four of 4096 do not fit this machine under the recipe.
     """
 
     def ask(*arguments: object) -> int:
