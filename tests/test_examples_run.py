@@ -7,17 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from headprint import InputError, lab
-
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
-
-
-def _weights_are_missing() -> bool:
-    try:
-        lab.model_path()
-    except InputError:
-        return True
-    return False
 
 
 def test_there_are_examples() -> None:
@@ -25,7 +15,6 @@ def test_there_are_examples() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(_weights_are_missing(), reason="the embedded model's weights are not in this checkout")
 @pytest.mark.parametrize("script", EXAMPLES, ids=lambda path: path.stem)
 def test_example_runs_and_says_something(script: Path, tmp_path: Path) -> None:
     done = subprocess.run(
