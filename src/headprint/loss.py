@@ -23,7 +23,7 @@ from headprint.heads import unwrap
 IGNORE = -100
 """The label of a position without loss, as everywhere in transformers."""
 
-_LOGITS = {"cpu": 2**24}
+_LOGITS = {"cpu": 2**22}
 _LOGITS_ELSEWHERE = 2**27
 _ROWS = 64
 """Elements of one chunk of logits, a few of which are alive at a time; but rows enough to use the projection well."""
