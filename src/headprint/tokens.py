@@ -123,7 +123,7 @@ def _text_pair(data: _Data, tokenizer: Tokenizer | None, loss_on: LossOn) -> _To
 
 def _conversation_pair(data: _Data, tokenizer: Tokenizer | None, loss_on: LossOn) -> _Tokens:
     tokenizer = _need(tokenizer)
-    options = _template_options(data)
+    options = template_options(data)
     prompt = _checked_messages("prompt", data)
     messages = prompt + _checked_messages("completion", data)
     if loss_on == "assistant":  # TRL: both masks, and the template with markers for the prompt too
@@ -142,7 +142,7 @@ def _conversation_pair(data: _Data, tokenizer: Tokenizer | None, loss_on: LossOn
 def _conversation(data: _Data, tokenizer: Tokenizer | None, loss_on: LossOn) -> _Tokens:
     _allow(loss_on, ("auto", "assistant", "all"), "messages")
     tokenizer = _need(tokenizer)
-    messages, options = _checked_messages("messages", data), _template_options(data)
+    messages, options = _checked_messages("messages", data), template_options(data)
     if loss_on == "all":
         ids = chat.encode(messages, tokenizer, **options)
         return ids, list(ids)
@@ -176,7 +176,8 @@ def _mask_others(turns: list[int], ids: list[int]) -> list[int]:
     return [token if inside else IGNORE for token, inside in zip(ids, turns, strict=True)]
 
 
-def _template_options(data: _Data) -> dict[str, Any]:
+def template_options(data: _Data) -> dict[str, Any]:
+    """What a row says of how its conversation is to be rendered."""
     tools = data.get("tools")
     if isinstance(tools, str):
         import json
