@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from headprint.errors import InputError
 
 if TYPE_CHECKING:
+    from headprint.ablate import ablate as ablate
+    from headprint.evaluate import evaluate as evaluate
     from headprint.extract import extract as extract
     from headprint.heads import locate as locate
     from headprint.pattern import Pattern as Pattern
@@ -29,6 +31,8 @@ __all__ = [
     "Pattern",
     "PatternSet",
     "__version__",
+    "ablate",
+    "evaluate",
     "extract",
     "load",
     "locate",
@@ -38,6 +42,8 @@ __all__ = [
 _HOME = {
     "Pattern": "headprint.pattern",
     "PatternSet": "headprint.pattern",
+    "ablate": "headprint.ablate",
+    "evaluate": "headprint.evaluate",
     "extract": "headprint.extract",
     "load": "headprint.pattern",
     "locate": "headprint.heads",

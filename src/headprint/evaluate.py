@@ -181,9 +181,9 @@ def evaluate(
             examples = examples_of(taken, tokenizer, loss_on=loss_on)
             losses = HeldOut(model, examples, batch_tokens=batch_tokens).losses().tolist()
             advance(len(taken))
-        answers: Sequence[Answer | None] = questions.take(advance) if questions else [None] * len(taken)
+        answers: Sequence[Answer] = questions.take(advance) if questions else [Answer(None, None)] * len(taken)
     results = [
-        Outcome(row_id(row, number), answer and answer.output, answer and answer.right, nll)
+        Outcome(row_id(row, number), answer.output, answer.right, nll)
         for number, (row, answer, nll) in enumerate(zip(taken, answers, losses, strict=True))
     ]
     return Evaluation(scorer if isinstance(scorer, str) else getattr(scorer, "__name__", "custom"), results)

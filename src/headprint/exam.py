@@ -39,12 +39,12 @@ class Answer:
     """One answer.
 
     Attributes:
-        output: What was generated, or the choice taken.
-        right: Whether it is right.
+        output: What was generated, or the choice taken; None if nothing was asked.
+        right: Whether it is right; None likewise.
     """
 
-    output: str
-    right: bool
+    output: str | None
+    right: bool | None
 
 
 def check_scorer(scorer: Scorer) -> None:

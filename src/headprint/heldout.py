@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from headprint import models
 from headprint.batches import CPU_TOKENS, collate, is_out_of_memory, take
 from headprint.errors import InputError
-from headprint.loss import IGNORE, _labelled_rows, rows_per_chunk
+from headprint.loss import IGNORE, labelled_rows, rows_per_chunk
 from headprint.measure import Batch
 from headprint.tokens import Example, LossOn, tokenize_row
 
@@ -60,7 +60,7 @@ def token_losses(model: nn.Module, inputs: Mapping[str, Tensor], labels: Tensor)
     """
     where = F.pad(labels[:, 1:] != IGNORE, (1, 0))  # the first token is never predicted
     with torch.no_grad():
-        rows, head = _labelled_rows(model, inputs, where[:, 1:])
+        rows, head = labelled_rows(model, inputs, where[:, 1:])
         targets = labels[where].to(rows.device)
         wide = torch.promote_types(rows.dtype, torch.float32)
         step = rows_per_chunk(model, rows.device)
@@ -95,6 +95,12 @@ class HeldOut:
 
     def _collated(self, chosen: list[int], device: torch.device) -> tuple[list[int], Batch]:
         return chosen, collate([self._examples[i] for i in chosen], device)
+
+    def batches(self) -> Iterator[tuple[Tensor, Batch]]:
+        """Every batch with what in it is a token and not padding, (B, T)."""
+        for chosen, batch in self._batches:
+            lengths = torch.tensor([len(self._examples[i].input_ids) for i in chosen])
+            yield torch.arange(batch.input_ids.shape[1]) < lengths[:, None], batch
 
     def sums(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Summed token losses in nats (N,), and how many tokens they are of (N,).

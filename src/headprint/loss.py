@@ -113,7 +113,7 @@ def backward(
     """
     where = F.pad(labels[:, 1:] != IGNORE, (1, 0))  # the first token is never predicted
     targets, token_weights = labels[where], weights[where]
-    rows, head = _labelled_rows(model, inputs, where[:, 1:])
+    rows, head = labelled_rows(model, inputs, where[:, 1:])
     targets = targets.to(rows.device)
     gradient = torch.empty_like(rows)
     nll = rows.new_empty(len(rows), dtype=torch.promote_types(rows.dtype, torch.float32))
@@ -130,7 +130,7 @@ def backward(
     return torch.zeros(labels.shape, dtype=nll.dtype, device=nll.device).masked_scatter_(where.to(nll.device), nll)
 
 
-def _labelled_rows(
+def labelled_rows(
     model: nn.Module, inputs: Mapping[str, Tensor], where: Tensor
 ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """What predicts each labelled token, (n, width), and the function that makes logits (n, V) of it."""
