@@ -130,7 +130,7 @@ class Choice:
     """Questions answered by the likeliest of their choices, each as a completion of the prompt.
 
     As in lm-evaluation-harness: the log-likelihood of the choice's tokens, a space put before it where neither it nor
-    the prompt has one, without an end-of-text token (``acc`` there); or normalised, divided by its length in bytes
+    the prompt has one, without an end-of-text token (``acc`` there); or normalised, divided by its length in letters
     (``acc_norm``), so that a long choice is not unlikely for its length.
 
     Args:
@@ -161,7 +161,7 @@ class Choice:
         for texts, right in zip(self._texts, self._right, strict=True):
             scores = -nll[start : start + len(texts)]
             if self._normalised:
-                scores = scores / [max(1, len(text.encode())) for text in texts]
+                scores = scores / [max(1, len(text)) for text in texts]
             best = int(np.argmax(scores))
             answers.append(Answer(texts[best], best == right))
             start += len(texts)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from headprint import chat, models
 from headprint.batches import is_out_of_memory, take
@@ -108,12 +108,24 @@ def _answer(causal: Any, prompts: list[list[int]], device: torch.device) -> list
     ids = torch.tensor([[0] * (width - len(prompt)) + prompt for prompt in prompts])
     mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])
     try:
-        found = causal.generate(input_ids=ids.to(device), attention_mask=mask.to(device))
+        found = causal.generate(
+            input_ids=ids.to(device), attention_mask=mask.to(device), logits_processor=[_refuse_not_finite]
+        )
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
         return None
     return found[:, width:].tolist()  # type: ignore[no-any-return]
+
+
+def _refuse_not_finite(input_ids: Tensor, scores: Tensor) -> Tensor:
+    """Scores as they are; the likeliest of what is no number would be token 0, in silence."""
+    if scores.isnan().any():
+        raise InputError(
+            "the model's scores are not finite: check its weights, or use another dtype (float16 overflows; float64 "
+            "under eager attention cannot be padded)"
+        )
+    return scores
 
 
 def _end_tokens(causal: Any, tokenizer: Tokenizer) -> set[int]:

@@ -1,0 +1,330 @@
+"""Evaluation against plain loops: one row at a time, full logits, no cache, no batches."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+import headprint
+from headprint import lab, models
+from headprint import progress as bars
+from headprint.errors import InputError
+from headprint.evaluate import Evaluation, Outcome, mean_interval, wilson
+from headprint.exam import SCORERS
+from headprint.generate import generate, prompt_tokens
+from headprint.heldout import HeldOut, examples_of, token_losses
+from headprint.rows import Row, read_rows
+from headprint.tokens import tokenize_row
+from plain import losses as plain_losses
+from plain import random_examples
+from toy_models import toy_model
+from toy_tokenizers import PLAIN_CHAT, toy_tokenizer
+
+WORDS = ["eggs", "left", "in", "the", "basket", "seven", "Ella", "score", "items", "answer", "café", "naïve"]
+
+
+def text_rows(n: int, *, seed: int = 0, longest: int = 20) -> list[dict[str, object]]:
+    rng = random.Random(seed)
+    return [
+        {
+            "id": f"r{i}",
+            "prompt": f"Question {i}: {' '.join(rng.choices(WORDS, k=rng.randint(1, longest)))}\nAnswer:",
+            "completion": f" {' '.join(rng.choices(WORDS, k=rng.randint(1, 6)))} #### {rng.randint(0, 99)}",
+            "answer": str(rng.randint(0, 99)),
+        }
+        for i in range(n)
+    ]
+
+
+def small(family: str = "llama", dtype: torch.dtype = torch.float64, attention: str = "sdpa", **extra):
+    length = {"n_positions": 256} if family == "gpt2" else {"max_position_embeddings": 256}
+    return toy_model(family, dtype=dtype, attention=attention, vocab_size=400, **length, **extra)
+
+
+@torch.no_grad()
+def plain_answer(model, tokenizer, prompt: list[int], max_new_tokens: int, ends: set[int]) -> str:
+    """Argmax of the full forward, token by token, without a cache."""
+    ids = list(prompt)
+    for _ in range(max_new_tokens):
+        token = int(model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1].argmax())
+        if token in ends:
+            break
+        ids.append(token)
+    return tokenizer.decode(ids[len(prompt) :], skip_special_tokens=True)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2", "cohere"])
+@pytest.mark.parametrize("batch_tokens", [1, 60, None])
+def test_losses_are_the_plain_ones_whatever_the_batches(family, batch_tokens) -> None:
+    model = toy_model(family, dtype=torch.float64)
+    examples = random_examples([5, 17, 3, 9, 30, 17, 8])
+    losses = HeldOut(model, examples, batch_tokens=batch_tokens).losses()
+    np.testing.assert_allclose(losses, plain_losses(model, examples).numpy(), rtol=1e-6)
+
+
+def test_token_losses_are_each_tokens_own_and_have_no_graph() -> None:
+    model = toy_model("llama", dtype=torch.float64)
+    ids = torch.randint(3, 96, (2, 9), generator=torch.Generator().manual_seed(1))
+    labels = ids.clone()
+    labels[0, :4] = labels[1, 6] = -100
+    found = token_losses(model, {"input_ids": ids}, labels)
+    with torch.no_grad():
+        logits = model(input_ids=ids).logits
+    for row, at in np.ndindex(2, 9):
+        if at == 0 or labels[row, at] == -100:
+            assert found[row, at] == 0
+        else:
+            wanted = F.cross_entropy(logits[row, at - 1], ids[row, at])
+            assert float(found[row, at]) == pytest.approx(float(wanted), rel=1e-9)
+    assert not found.requires_grad
+
+
+# Rotary, learned and mask-counted positions, ALiBi, a sliding window, soft-capped logits.
+@pytest.mark.parametrize("family", ["llama", "gpt2", "opt", "bloom", "mistral", "gemma2"])
+def test_answers_are_the_plain_ones_whatever_the_batches(family) -> None:
+    extra = {"sliding_window": 6} if family == "mistral" else {}
+    eager = family in ("bloom", "gemma2")  # whose softmax is float32, where a padded float64 row is not a number
+    model = small(family, torch.float32 if eager else torch.float64, attention="eager" if eager else "sdpa", **extra)
+    tokenizer = toy_tokenizer()
+    prompts = [prompt_tokens(row, tokenizer) for row in read_rows(text_rows(7))]
+    ends = {2, tokenizer.eos_token_id}
+    wanted = [plain_answer(model, tokenizer, prompt, 9, ends) for prompt in prompts]
+    assert len(set(wanted)) > 1
+    for batch_tokens in (1, 200, None):
+        assert generate(model, tokenizer, prompts, max_new_tokens=9, batch_tokens=batch_tokens) == wanted
+
+
+def test_scores_that_are_no_numbers_are_refused() -> None:
+    model, tokenizer = small(), toy_tokenizer()
+    with torch.no_grad():
+        model.lm_head.weight[7] = float("nan")
+    with pytest.raises(InputError, match="scores are not finite"):
+        generate(model, tokenizer, [[5, 6], [7]], max_new_tokens=3)
+
+
+def test_answers_end_at_any_end_token() -> None:
+    model, tokenizer = small(), toy_tokenizer()
+    prompts = [prompt_tokens(row, tokenizer) for row in read_rows(text_rows(6))]
+    free = [plain_answer(model, tokenizer, prompt, 12, {tokenizer.eos_token_id}) for prompt in prompts]
+    with torch.no_grad():  # some token that the first answer holds is made an end
+        stop = int(model(input_ids=torch.tensor([prompts[0]])).logits[0, -1].argmax())
+    model.generation_config.eos_token_id = [stop]
+    ends = {stop, tokenizer.eos_token_id}
+    wanted = [plain_answer(model, tokenizer, prompt, 12, ends) for prompt in prompts]
+    assert wanted[0] == "" != free[0]
+    assert generate(model, tokenizer, prompts, max_new_tokens=12) == wanted
+
+
+def test_the_models_own_generation_settings_are_set_aside_and_left_as_they_were() -> None:
+    model, tokenizer = small(), toy_tokenizer()
+    rows = text_rows(5)
+    plain = headprint.evaluate(model, tokenizer, rows, scorer="exact", max_new_tokens=8)
+    model.generation_config.update(do_sample=True, temperature=5.0, repetition_penalty=3.0, max_length=40)
+    own = model.generation_config
+    before = own.to_dict()
+    model.train()
+    again = headprint.evaluate(model, tokenizer, rows, scorer="exact", max_new_tokens=8)
+    assert [x.output for x in again.results] == [x.output for x in plain.results]
+    assert model.generation_config is own
+    assert own.to_dict() == before
+    assert model.training
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+    def broken(row, output):
+        raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        headprint.evaluate(model, tokenizer, rows, scorer=broken, max_new_tokens=2)
+    assert model.training
+    assert model.generation_config is own
+
+
+def test_prompts_are_those_of_training() -> None:
+    row = Row("row 0", {"prompt": "Question: how many?\nAnswer:", "completion": " There are seven."})
+    for ends in ("plain", "bos", "eos"):
+        tokenizer = toy_tokenizer(ends)
+        example = tokenize_row(row, tokenizer)
+        prompt = prompt_tokens(row, tokenizer)
+        assert prompt == example.input_ids[: len(prompt)]
+        assert all(label == -100 for label in example.labels[: len(prompt)])
+        assert example.labels[len(prompt)] != -100
+    tokenizer = toy_tokenizer(chat_template=PLAIN_CHAT)
+    talk = [{"role": "user", "content": "How many?"}, {"role": "assistant", "content": "Seven."}]
+    asked = prompt_tokens(Row("row 0", {"messages": talk}), tokenizer)
+    assert tokenizer.decode(asked).endswith("<|im_start|>assistant\n")
+    assert asked == prompt_tokens(Row("row 0", {"prompt": talk[:1], "completion": talk[1:]}), tokenizer)
+    with pytest.raises(InputError, match=r"f.jsonl:3: nothing to answer \(found: text\)"):
+        prompt_tokens(Row("f.jsonl:3", {"text": "all of it"}), tokenizer)
+
+
+@pytest.mark.parametrize("normalised", [False, True])
+def test_choice_takes_the_likeliest_of_the_choices(normalised) -> None:
+    model, tokenizer = small(), toy_tokenizer("bos")
+    rng = random.Random(3)
+    rows = text_rows(12)
+    for row in rows:
+        row["choices"] = [" ".join(rng.choices(WORDS, k=k)) for k in (1, 2, 3, 5)]
+        row["answer"] = rng.randrange(4)
+    wanted = []
+    for row in rows:
+        scores = []
+        for text in row["choices"]:
+            prompt = tokenizer(row["prompt"])["input_ids"]
+            ids = tokenizer(f"{row['prompt']} {text}")["input_ids"]
+            with torch.no_grad():
+                log = model(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
+            score = sum(float(log[at - 1, ids[at]]) for at in range(len(prompt), len(ids)))
+            scores.append(score / len(text) if normalised else score)
+        wanted.append(row["choices"][int(np.argmax(scores))])
+    scorer = "choice-normalised" if normalised else "choice"
+    found = headprint.evaluate(model, tokenizer, rows, scorer=scorer, loss=False, batch_tokens=70)
+    assert [x.output for x in found.results] == wanted
+    right = [x == row["choices"][row["answer"]] for x, row in zip(wanted, rows, strict=True)]
+    assert [x.right for x in found.results] == right
+
+
+def test_a_custom_scorer_sees_row_and_output_and_results_are_in_order(tmp_path) -> None:
+    model, tokenizer = small(), toy_tokenizer()
+    rows = text_rows(9)
+    seen = []
+
+    def even(row, output):
+        seen.append((row["id"], output))
+        return int(row["id"][1:]) % 2 == 0
+
+    found = headprint.evaluate(model, tokenizer, rows, scorer=even, max_new_tokens=4)
+    assert [name for name, _ in seen] == [row["id"] for row in rows]
+    assert found.accuracy == pytest.approx(5 / 9)
+    assert found.scorer == "even"
+    examples = examples_of(list(read_rows(rows)), tokenizer)
+    assert [x.loss for x in found.results] == pytest.approx(plain_losses(model, examples).tolist())
+    assert found.loss == pytest.approx(float(plain_losses(model, examples).mean()))
+    found.write(tmp_path / "rows.jsonl")
+    lines = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    assert [(line["id"], line["output"]) for line in lines] == seen
+
+
+def test_loss_alone_and_answers_alone() -> None:
+    model, tokenizer = small(), toy_tokenizer()
+    rows = text_rows(4)
+    alone = headprint.evaluate(model, tokenizer, rows, scorer="none", n=3)
+    assert (alone.n, alone.accuracy, alone.interval()) == (3, None, None)
+    assert alone.to_dict()["accuracy"] is None
+    assert all(x.output is None and x.right is None for x in alone.results)
+    for row in rows:
+        del row["completion"]
+    asked = headprint.evaluate(model, tokenizer, rows, scorer="final", loss=False, max_new_tokens=3)
+    assert asked.loss is None
+    assert asked.loss_interval() is None
+    pre = [{"input_ids": [3, 4, 5, 6], "labels": [-100, 4, 5, 6]}]
+    assert headprint.evaluate(model, None, pre, scorer="none").loss > 0
+
+
+def test_intervals_by_hand() -> None:
+    # Wilson (1927) of 8 in 10: centre (p + z²/2n) / (1 + z²/n), half z·sqrt(p(1-p)/n + z²/4n²) / (1 + z²/n).
+    z = 1.959963984540054
+    centre, half = (0.8 + z**2 / 20) / (1 + z**2 / 10), z * (0.8 * 0.2 / 10 + z**2 / 400) ** 0.5 / (1 + z**2 / 10)
+    found = wilson(8, 10)
+    assert (found.value, found.low, found.high) == pytest.approx((0.8, centre - half, centre + half))
+    assert wilson(0, 20).low == 0 < wilson(0, 20).high
+    found = mean_interval([1.0, 2.0, 4.0])  # s = 1.5275, t = 4.3027
+    assert (found.value, found.low, found.high) == pytest.approx((7 / 3, -1.4613, 6.1279), abs=1e-3)
+    assert np.isnan(mean_interval([3.0]).low)
+    outcomes = [Outcome(str(i), "x", i < 8, float(i)) for i in range(10)]
+    result = Evaluation("exact", outcomes).to_dict()
+    assert result["accuracy"]["low"] == pytest.approx(centre - half)
+    assert result["loss"]["value"] == pytest.approx(4.5)
+
+
+def test_out_of_memory_halves_batches(monkeypatch) -> None:
+    model, tokenizer = small(), toy_tokenizer()
+    rows = text_rows(8)
+    wanted = headprint.evaluate(model, tokenizer, rows, scorer="exact", max_new_tokens=5)
+    sizes = []
+    own = type(model).forward
+
+    def narrow(self, input_ids=None, **rest):
+        sizes.append(len(input_ids))
+        if len(input_ids) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return own(self, input_ids=input_ids, **rest)
+
+    monkeypatch.setattr(type(model), "forward", narrow)
+    prompts = [prompt_tokens(row, tokenizer) for row in read_rows(rows)]
+    assert generate(model, tokenizer, prompts, max_new_tokens=5) == [x.output for x in wanted.results]
+    assert max(sizes) == 8
+    monkeypatch.undo()
+
+    body = type(model.model).forward
+
+    def narrow_body(self, input_ids=None, **rest):
+        sizes.append(len(input_ids))
+        if len(input_ids) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return body(self, input_ids=input_ids, **rest)
+
+    monkeypatch.setattr(type(model.model), "forward", narrow_body)
+    heldout = HeldOut(model, examples_of(list(read_rows(rows)), tokenizer), batch_tokens=10_000)
+    assert heldout.losses().tolist() == pytest.approx([x.loss for x in wanted.results])
+    sizes.clear()
+    heldout.losses()
+    assert max(sizes) == 2  # what was learnt is kept
+
+
+def test_progress_counts_every_row_twice(monkeypatch) -> None:
+    done, model, tokenizer = [], small(), toy_tokenizer()
+    own = bars.progress
+
+    def watched(label, total, *, enabled):
+        done.append(-total)
+        return own(label, total, enabled=enabled)
+
+    monkeypatch.setattr(bars, "progress", watched)
+    headprint.evaluate(model, tokenizer, text_rows(5), scorer="exact", max_new_tokens=2)
+    assert done == [-10]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"scorer": "exakt"}, "no scorer 'exakt': did you mean 'exact'?"),
+        ({"scorer": "zzzz"}, "choose one of exact, final, boxed"),
+        ({"scorer": "lab"}, r"row 0: not a row of the laboratory \(its task is None\)"),
+        ({"scorer": "choice"}, "row 0: no 'choices'"),
+        ({"scorer": "exact", "n": 0}, "n is 0; it wants 1 at least"),
+        ({"scorer": "exact", "max_new_tokens": 0}, "max_new_tokens is 0"),
+        ({"scorer": "none", "loss": False}, "nothing to evaluate"),
+    ],
+)
+def test_wrong_input_is_one_clear_line(options, said) -> None:
+    with pytest.raises(InputError, match=said):
+        headprint.evaluate(small(dtype=torch.float32), toy_tokenizer(), text_rows(2), **options)
+
+
+def test_rows_that_cannot_be_judged_are_named_before_the_model_is_asked(monkeypatch) -> None:
+    rows, model = text_rows(3), small()
+    monkeypatch.setattr(model, "forward", None)
+    rows[2] = {"id": "x", "prompt": "Question"}
+    with pytest.raises(InputError, match="row 2: no right answer"):
+        headprint.evaluate(model, toy_tokenizer(), rows, scorer="exact")
+    rows[2]["answer"] = "5"
+    with pytest.raises(InputError, match="row 2: no 'completion'"):
+        headprint.evaluate(model, toy_tokenizer(), rows, scorer="exact")
+
+
+def test_a_laboratory_task_is_judged_by_its_own_check() -> None:
+    model, tokenizer = models.load("lab")
+    rows = lab.task_rows("math", "test", n=6)
+    found = headprint.evaluate(model, tokenizer, "lab:math", scorer="lab", n=6, max_new_tokens=40)
+    assert [x.id for x in found.results] == [row["id"] for row in rows]
+    assert [x.right for x in found.results] == [
+        lab.TASKS["math"].check(row, x.output) for row, x in zip(rows, found.results, strict=True)
+    ]
+    assert set(SCORERS) == {
+        "exact", "final", "boxed", "letter", "python", "lab", "choice", "choice-normalised", "none",
+    }  # fmt: skip
