@@ -1,0 +1,1 @@
+"""The whole paper by one command: jobs, exhibits, findings, tables and figures."""
