@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from headprint.pattern import Pattern as Pattern
     from headprint.pattern import PatternSet as PatternSet
     from headprint.pattern import load as load
+    from headprint.track import PatternTracker as PatternTracker
+    from headprint.train import train as train
     from headprint.verify import verify as verify
 
     __version__: str
@@ -30,23 +32,27 @@ __all__ = [
     "InputError",
     "Pattern",
     "PatternSet",
+    "PatternTracker",
     "__version__",
     "ablate",
     "evaluate",
     "extract",
     "load",
     "locate",
+    "train",
     "verify",
 ]
 
 _HOME = {
     "Pattern": "headprint.pattern",
     "PatternSet": "headprint.pattern",
+    "PatternTracker": "headprint.track",
     "ablate": "headprint.ablate",
     "evaluate": "headprint.evaluate",
     "extract": "headprint.extract",
     "load": "headprint.pattern",
     "locate": "headprint.heads",
+    "train": "headprint.train",
     "verify": "headprint.verify",
 }
 
