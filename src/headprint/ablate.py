@@ -21,11 +21,21 @@ from torch import nn
 from headprint import progress as bars
 from headprint.errors import InputError
 from headprint.evaluate import mean_interval, take_rows, wilson
-from headprint.exam import Scorer, exam
+from headprint.exam import Scorer, check_scorer, exam
 from headprint.heads import HeadMap, locate
 from headprint.heldout import HeldOut, examples_of
 from headprint.intervals import Interval
-from headprint.switches import HeadId, Mode, all_heads, head_ids, head_means, means_of, switched_off
+from headprint.switches import (
+    HeadId,
+    Mode,
+    all_heads,
+    check_means,
+    check_mode,
+    head_ids,
+    head_means,
+    means_of,
+    switched_off,
+)
 from headprint.tap import frozen
 
 if TYPE_CHECKING:
@@ -230,6 +240,10 @@ def ablate(
     """
     heads = locate(model)
     plan = _plan(heads, orders, ks, random, seed)
+    check_mode(mode)  # these too before anything is run
+    check_scorer(scorer or "none")
+    if means is not None:
+        check_means(heads, means)
     taken = take_rows(rows, n, split)
     with ExitStack() as stack:
         stack.enter_context(frozen(model))

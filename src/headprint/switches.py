@@ -82,10 +82,9 @@ def switched_off(
         InputError: The model has no such head, or ``means`` are missing or of another model.
     """
     found = where or locate(model)
-    if mode not in get_args(Mode):
-        raise InputError(f"mode is {mode!r}; it wants one of {', '.join(get_args(Mode))}")
+    check_mode(mode)
     if mode == "mean":
-        _check_means(found, means)
+        check_means(found, means)
     by_layer: dict[int, list[int]] = defaultdict(list)
     for layer, head in head_ids(found, heads):
         by_layer[layer].append(head)
@@ -97,7 +96,22 @@ def switched_off(
         yield
 
 
-def _check_means(heads: HeadMap, means: NDArray[np.float64] | None) -> None:
+def check_mode(mode: str) -> None:
+    """Refuse what is no mode.
+
+    Raises:
+        InputError: With those that there are.
+    """
+    if mode not in get_args(Mode):
+        raise InputError(f"mode is {mode!r}; it wants one of {', '.join(get_args(Mode))}")
+
+
+def check_means(heads: HeadMap, means: NDArray[np.float64] | None) -> None:
+    """Refuse means that are not of a model.
+
+    Raises:
+        InputError: With the shape that is wanted.
+    """
     wanted = (heads.layers, heads.heads, max(site.head_dim for site in heads.sites))
     if means is None or means.shape != wanted:
         have = "there are none" if means is None else f"they are {means.shape}"

@@ -1,0 +1,263 @@
+"""Heads switched off, against weights whose columns are zeroed by hand, row by row."""
+
+from __future__ import annotations
+
+import copy
+from contextlib import ExitStack
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import headprint
+from headprint.ablate import RANDOM, Ablation, Trial, ablate, head_means, switched_off
+from headprint.errors import InputError
+from headprint.heads import locate
+from headprint.matrix import Pattern
+from plain import losses as plain_losses
+from plain import random_examples, rows
+from test_evaluate import small, text_rows
+from toy_models import toy_model
+from toy_tokenizers import toy_tokenizer
+
+LENGTHS = [5, 17, 9, 12, 30, 8]
+FAMILIES = ("llama", "gpt2", "gpt_neox", "deepseek_v3", "gemma3_text", "granitemoehybrid")
+"""Grouped queries, a Conv1D, another name, latent attention (MLA), windows, a hybrid with layers without heads."""
+
+
+def without(model: nn.Module, off, means=None) -> nn.Module:
+    """A copy whose projections do not see some heads: their columns are zero, their means go into the bias."""
+    model = copy.deepcopy(model)
+    sites = {site.layer: site for site in locate(model).sites}
+    for layer, head in off:
+        site = sites[layer]
+        module = site.module
+        slice_ = slice(head * site.head_dim, (head + 1) * site.head_dim)
+        conv = type(module).__name__ == "Conv1D"
+        with torch.no_grad():
+            weight = module.weight.T if conv else module.weight
+            if means is not None:
+                constant = weight[:, slice_] @ torch.from_numpy(means[layer, head, : site.head_dim]).to(weight)
+                bias = constant if module.bias is None else module.bias + constant
+                module.bias = nn.Parameter(bias)
+            weight[:, slice_] = 0
+    return model
+
+
+def plain_means(model: nn.Module, examples) -> np.ndarray:
+    """Mean z by plain hooks, one row at a time, over all tokens."""
+    heads = locate(model)
+    seen: dict[int, list[torch.Tensor]] = {site.layer: [] for site in heads.sites}
+    with ExitStack() as undo, torch.no_grad():
+        for site in heads.sites:
+            keep = seen[site.layer].append
+            hook = site.module.register_forward_pre_hook(lambda _, args, keep=keep: keep(args[0][0].clone()))
+            undo.callback(hook.remove)
+        for example in examples:
+            model(input_ids=torch.tensor([example.input_ids]))
+    means = np.full((heads.layers, heads.heads, max(site.head_dim for site in heads.sites)), np.nan)
+    for site in heads.sites:
+        mean = torch.cat(seen[site.layer]).mean(0).reshape(site.heads, site.head_dim)
+        means[site.layer, : site.heads, : site.head_dim] = mean.numpy()
+    return means
+
+
+def some_heads(model: nn.Module, count: int, seed: int = 0) -> list[tuple[int, int]]:
+    everything = [(site.layer, head) for site in locate(model).sites for head in range(site.heads)]
+    chosen = np.random.default_rng(seed).permutation(len(everything))[:count]
+    return [everything[i] for i in chosen]
+
+
+@pytest.mark.parametrize("mode", ["zero", "mean"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_losses_are_those_of_zeroed_columns(family, mode) -> None:
+    model = toy_model(family, dtype=torch.float64)
+    examples = random_examples(LENGTHS)
+    order = some_heads(model, 4)
+    means = plain_means(model, examples) if mode == "mean" else None
+    study = ablate(
+        model, None, rows(examples), orders={"these": order}, ks=(1, 3), mode=mode, random=3, batch_tokens=40
+    )
+    intact = plain_losses(model, examples)
+    np.testing.assert_allclose(study.intact.losses, intact.numpy(), rtol=1e-6)
+    for k in (1, 3):
+        (trial,) = study.of("these", k)
+        assert trial.heads == tuple(order[:k])
+        for one in (trial, *study.of(RANDOM, k)):
+            wanted = plain_losses(without(model, one.heads, means), examples)
+            np.testing.assert_allclose(one.losses, wanted.numpy(), rtol=1e-6)
+            assert float((wanted - intact).abs().max()) > 1e-4  # they do something
+    np.testing.assert_array_equal(plain_losses(model, examples), intact)  # and are on again
+
+
+@pytest.mark.parametrize("family", ["llama", "deepseek_v3", "granitemoehybrid"])
+def test_means_are_over_tokens_and_not_padding(family) -> None:
+    model = toy_model(family, dtype=torch.float64)
+    examples = random_examples(LENGTHS)
+    found = head_means(model, None, rows(examples), batch_tokens=70)
+    np.testing.assert_allclose(found, plain_means(model, examples), rtol=1e-6, atol=1e-9)
+
+
+def test_gradients_and_generation_see_what_is_switched_off() -> None:
+    model, tokenizer = small(), toy_tokenizer()
+    off = some_heads(model, 5)
+    ids = torch.randint(3, 400, (2, 11), generator=torch.Generator().manual_seed(0))
+    reference = without(model, off)
+    with switched_off(model, off):
+        logits = model(input_ids=ids).logits
+        logits.square().sum().backward()
+        outputs = [x.output for x in headprint.evaluate(model, tokenizer, text_rows(4), scorer="exact").results]
+    wanted = reference(input_ids=ids).logits
+    wanted.square().sum().backward()
+    torch.testing.assert_close(logits, wanted)
+    torch.testing.assert_close(
+        model.model.embed_tokens.weight.grad, reference.model.embed_tokens.weight.grad, rtol=1e-6, atol=1e-9
+    )
+    answers = headprint.evaluate(reference, tokenizer, text_rows(4), scorer="exact")
+    assert outputs == [x.output for x in answers.results]
+    again = headprint.evaluate(model, tokenizer, text_rows(4), scorer="exact")
+    assert outputs != [x.output for x in again.results]
+
+
+def test_hooks_are_gone_also_after_an_error() -> None:
+    model = toy_model("llama")
+
+    def hooks() -> int:
+        return sum(len(module._forward_pre_hooks) for module in model.modules())
+
+    def fail_inside() -> None:
+        with switched_off(model, [(0, 1), (2, 0)]):
+            assert hooks() == 2
+            raise RuntimeError("inside")
+
+    with pytest.raises(RuntimeError, match="inside"):
+        fail_inside()
+    assert hooks() == 0
+    head_means(model, None, rows(random_examples([5, 6])))
+    assert hooks() == 0
+
+
+def test_what_top_gives_names_heads_and_peft_and_lower_precision_are_fine() -> None:
+    peft = pytest.importorskip("peft")
+    examples = random_examples(LENGTHS)
+    model = toy_model("llama")
+    values = np.random.default_rng(0).normal(size=(3, 4))
+    top = Pattern(values, kind="change").top(3, by="absolute")
+    wanted = plain_losses(without(model, [(head.layer, head.head) for head in top]), examples).numpy()
+    wrapped = peft.get_peft_model(copy.deepcopy(model), peft.LoraConfig(target_modules=["o_proj", "q_proj"]))
+    study = ablate(wrapped, None, rows(examples), orders={"changed": top}, ks=(3,), random=0)
+    np.testing.assert_allclose(study.of("changed", 3)[0].losses, wanted, rtol=1e-5)
+    low = ablate(model.to(torch.bfloat16), None, rows(examples), orders={"changed": top}, ks=(3,), random=0)
+    np.testing.assert_allclose(low.of("changed", 3)[0].losses, wanted, rtol=0.05)
+
+
+def test_draws_are_seeded_of_all_heads_and_do_not_depend_on_the_other_ks() -> None:
+    model, data = toy_model("llama"), rows(random_examples([5, 6]))
+
+    def drawn(k: int, **options) -> list[tuple[tuple[int, int], ...]]:
+        study = ablate(model, None, data, orders={}, **options)
+        return [trial.heads for trial in study.of(RANDOM, k)]
+
+    both = drawn(2, ks=(1, 2), random=99)
+    assert both == drawn(2, ks=(2,), random=99)
+    assert both[:5] == drawn(2, ks=(2,), random=5)
+    assert both != drawn(2, ks=(2,), random=99, seed=1)
+    assert all(len(set(heads)) == 2 for heads in both)
+    assert {head for heads in both for head in heads} == {(layer, head) for layer in range(3) for head in range(4)}
+
+
+def test_the_same_heads_are_run_once(monkeypatch) -> None:
+    from headprint.heldout import HeldOut
+
+    runs = []
+    own = HeldOut.losses
+    monkeypatch.setattr(HeldOut, "losses", lambda self: runs.append(1) or own(self))
+    orders = {"a": [(0, 0), (1, 1)], "b": [(1, 1), (0, 0)]}
+    study = ablate(toy_model("llama"), None, rows(random_examples([5, 6])), orders=orders, ks=(2,), random=0)
+    assert len(runs) == 2  # intact, and the pair
+    assert study.rise("a", 2) == study.rise("b", 2)
+
+
+def test_accuracy_is_asked_of_orders_and_some_draws() -> None:
+    model, tokenizer, data = small("llama", torch.float32), toy_tokenizer(), text_rows(6)
+    asked = []
+
+    def short(row, output):
+        asked.append(row["id"])
+        return len(output) % 2 == 0
+
+    order = some_heads(model, 4)
+    study = ablate(
+        model, tokenizer, data, orders={"these": order}, ks=(4,), random=5, scorer=short, scored_draws=2,
+        max_new_tokens=5,
+    )  # fmt: skip
+    assert len(asked) == 6 * (1 + 1 + 2)
+    assert [trial.right is not None for trial in study.of(RANDOM, 4)] == [True, True, False, False, False]
+    wanted = headprint.evaluate(without(model, order), tokenizer, data, scorer=short, max_new_tokens=5)
+    assert study.of("these", 4)[0].right.tolist() == [x.right for x in wanted.results]
+    change = study.accuracy_change("these", 4)
+    assert change.value == pytest.approx(wanted.accuracy - study.intact.right.mean())
+    assert study.to_dict()["intact"]["accuracy"]["value"] == pytest.approx(study.intact.right.mean())
+
+
+def test_statistics_by_hand() -> None:
+    intact = Trial("intact", (), np.array([1.0, 2.0, 3.0]))
+    own = Trial("active", ((0, 0),), np.array([2.0, 2.0, 6.0]))  # rises 1, 0, 3
+    draws = [Trial(RANDOM, ((0, i),), intact.losses + rise) for i, rise in enumerate([0.0, 0.5, 1.5, 2.0])]
+    study = Ablation(intact, [own, *draws], "zero", 12)
+    rise = study.rise("active", 1)
+    half = 4.302652729911275 * np.std([1, 0, 3], ddof=1) / 3**0.5
+    assert (rise.value, rise.low, rise.high) == pytest.approx((4 / 3, 4 / 3 - half, 4 / 3 + half))
+    spread = study.rise(RANDOM, 1)
+    assert (spread.value, spread.low, spread.high) == pytest.approx((1.0, 0.0375, 1.9625))
+    assert study.p("active", 1) == pytest.approx((1 + 2) / (1 + 4))  # 1.5 and 2 hurt at least as much as 4/3
+    assert study.p(RANDOM, 1) is None
+    assert study.accuracy_change("active", 1) is None
+    table = study.to_dict()
+    assert [(row["choice"], row["k"], row["draws"]) for row in table["rows"]] == [("active", 1, 1), (RANDOM, 1, 4)]
+    assert table["rows"][0]["p"] == pytest.approx(0.6)
+    assert table["trials"][0] == {
+        "choice": "active",
+        "heads": [[0, 0]],
+        "loss": pytest.approx(10 / 3),
+        "accuracy": None,
+    }
+    with pytest.raises(InputError, match="'changed' with 1 heads was not tried; there is active 1, random 1"):
+        study.rise("changed", 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"orders": {"x": [(3, 0)]}}, "the model has no layer 3 head 0: it has 3 layers of up to 4 heads"),
+        ({"orders": {"x": [(0, -1)]}}, "no layer 0 head -1"),
+        ({"orders": {"x": [(0, 1), (0, 1)]}}, "layer 0 head 1 is named twice"),
+        ({"orders": {"x": [(0, 1)]}, "ks": (2,)}, "the order 'x' has 1 heads, and 2 are to be switched off"),
+        ({"orders": {"random": [(0, 1)]}}, "cannot be called 'random'"),
+        ({"orders": {}, "ks": (13,)}, r"the numbers of heads are \[13\]; they want to be 1 to 12"),
+        ({"orders": {}, "ks": (0,)}, "1 to 12"),
+        ({"orders": {}, "random": -1}, "0 or more, not -1 and 0"),
+        ({"orders": {}, "mode": "half"}, "mode is 'half'; it wants one of zero, mean"),
+        ({"orders": {}, "mode": "mean", "means": np.zeros((2, 2, 2))}, r"means of shape \(3, 4, 8\), and they are"),
+        ({"orders": {}, "scorer": "exakt"}, "no scorer 'exakt'"),
+    ],
+)
+def test_wrong_input_is_one_clear_line(options, said) -> None:
+    with pytest.raises(InputError, match=said):
+        ablate(toy_model("llama"), None, rows(random_examples([5, 6])), **{"ks": (1,), "random": 1, **options})
+
+
+def test_layers_without_heads_cannot_be_switched_off_and_say_why() -> None:
+    model = toy_model("granitemoehybrid")
+    layer = next(iter(locate(model).absent))
+    with (
+        pytest.raises(InputError, match=rf"layer {layer} head 0: the layer has no heads of its own: "),
+        switched_off(model, [(layer, 0)]),
+    ):
+        pass
+    with (
+        pytest.raises(InputError, match="and there are none: take head_means"),
+        switched_off(model, [(1, 0)], mode="mean"),
+    ):
+        pass
