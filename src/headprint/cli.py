@@ -23,6 +23,7 @@ from headprint.commands.extract import extract
 from headprint.commands.mix import mix
 from headprint.commands.select import select
 from headprint.commands.show import show
+from headprint.commands.train import train
 from headprint.commands.verify import verify
 from headprint.errors import InputError
 
@@ -34,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (extract, show, diff, verify, bench, compare, decompose, mix, select):
+for _command in (extract, show, diff, verify, bench, compare, decompose, mix, select, train):
     app.command()(_command)
 
 

@@ -120,11 +120,11 @@ class TrainingTap:
             )
         log_probs, loss = (getattr(output, name, None) for name in ("log_probs", "loss"))
         if _wants_gradient(log_probs):
-            log_probs.register_hook(self._weigh_tokens)
+            log_probs.register_hook(self._weigh_tokens)  # type: ignore[no-untyped-call]
         elif _wants_gradient(loss):
             tokens = kwargs.get("num_items_in_batch")
             tokens = self._supervised.sum() if tokens is None else tokens
-            loss.register_hook(partial(self._weigh_evenly, tokens=tokens))
+            loss.register_hook(partial(self._weigh_evenly, tokens=tokens))  # type: ignore[no-untyped-call]
 
     def _weigh_tokens(self, gradient: Tensor) -> None:
         self._weights = -gradient

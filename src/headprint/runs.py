@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from math import isfinite
 from os import PathLike
 from pathlib import Path
@@ -26,6 +27,13 @@ from headprint.shards import write_atomically
 
 CONFIG, RESULT, MODEL, CHECKPOINTS, TRACKING = "config.yaml", "trained.json", "model", "checkpoints", "tracking"
 FORMAT = "headprint train 1"
+ARGUMENTS = (
+    *("model", "data", "eval_data", "split", "limit", "dtype", "attn_implementation", "trust_remote_code"),
+    *("sft", "lora", "track"),
+)
+"""What a configuration says of a training; the arguments of :func:`headprint.train.train`."""
+
+_ABOUT = ("format", "data_sha256", "versions")
 _NOT_COMPARED = ("versions",)
 
 
@@ -118,6 +126,31 @@ def kept(source: Source, name: str, sources: dict[str, Source]) -> str:
         return str(path.resolve()) if path.exists() else str(source)
     sources[name] = source
     return name
+
+
+def arguments(path: Path) -> dict[str, Any]:
+    """The arguments of :func:`headprint.train.train` that a configuration names; data files beside it are found.
+
+    Raises:
+        InputError: As :func:`read_config`; or there is an entry that a training does not have.
+    """
+    config = read_config(path)
+    for name in config:
+        if name not in (*ARGUMENTS, *_ABOUT):
+            close = get_close_matches(name, ARGUMENTS, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(ARGUMENTS)}"
+            raise InputError(f"{path}: no training has a {name!r}: {hint}")
+    found = {name: config[name] for name in ARGUMENTS if config.get(name) is not None}
+
+    def beside(source: Any) -> Any:
+        here = path.parent / str(source)
+        return str(here) if here.is_file() else source
+
+    found |= {name: beside(found[name]) for name in ("data", "eval_data") if name in found}
+    probes = found.get("track", {}).get("probes")
+    if isinstance(probes, dict):
+        found["track"] = {**found["track"], "probes": {name: beside(source) for name, source in probes.items()}}
+    return found
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -260,17 +260,24 @@ def _load(
     trust_remote_code: bool,
 ) -> tuple[nn.Module, Any]:
     # On the host: the trainer takes each process's copy to its own device.
-    options: dict[str, Any] = {"dtype": dtype or "float32", "device": "cpu", "trust_remote_code": trust_remote_code}
-    model, own = models.load(name, attn_implementation=attn_implementation, **options)
-    if (Path(name) / "adapter_config.json").is_file():
-        from peft import PeftConfig, PeftModel
+    options: dict[str, Any] = {
+        "dtype": dtype or "float32",
+        "device": "cpu",
+        "attn_implementation": attn_implementation,
+        "trust_remote_code": trust_remote_code,
+    }
+    if not (Path(name) / "adapter_config.json").is_file():
+        model, own = models.load(name, **options)
+        return model, tokenizer or own
+    if adapter is not None:
+        raise InputError(f"{name} is an adapter already, and its training goes on: leave out lora (--lora)")
+    from peft import PeftConfig, PeftModel
+    from transformers import AutoTokenizer
 
-        if adapter is not None:
-            raise InputError(f"{name} is an adapter already, and its training goes on: leave out lora (--lora)")
-        base: Any = PeftConfig.from_pretrained(name).base_model_name_or_path
-        model, _ = models.load(base, attn_implementation=attn_implementation, **options)
-        model = PeftModel.from_pretrained(model, name, is_trainable=True)
-    return model, tokenizer or own
+    model, own = models.load(str(PeftConfig.from_pretrained(name).base_model_name_or_path), **options)
+    if (Path(name) / "tokenizer_config.json").is_file():
+        own = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
+    return PeftModel.from_pretrained(model, name, is_trainable=True), tokenizer or own
 
 
 def _dataset(stream: ExampleStream) -> Dataset:
