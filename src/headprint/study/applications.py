@@ -57,6 +57,9 @@ def mixture(exhibits: Mapping[str, Any]) -> Finding:
         if known:
             told.append(f"on {target} {' and '.join(text for _, text in known)}")
             numbers.append(f"{target}: {_line(rows, ('base', 'target', 'random', 'mixture'))}")
+        control = _compared(rows, target, "the pattern mixture first", "mixture", "its shares permuted", "permuted")
+        if known and control:  # our own control, no claim of the paper's: told, and not judged
+            told[-1] += f" (and {control[1]} over the tasks)"
     return _finding(paper or None, checks, "Trained on first, the pattern mixture changes ", told, "; ".join(numbers))
 
 

@@ -145,14 +145,10 @@ def _fig3(exhibits: Exhibits, model: str) -> Figure | None:
     found = gather.equation(exhibits, model)
     if found is None:
         return None
-    first, second = found["parts"]
-    terms = {
-        f"{found['weights'][first]:.2f} × {first}": found["maps"][first],
-        f"+ {found['weights'][second]:.2f} × {second}": found["maps"][second],
-        "= fit": found["fitted"],
-        f"≈ {found['target']} (R² {found['r2']:.2f})": found["maps"][found["target"]],
-    }
-    figure, axes = _new(9.5, 2.6, 4, sharey=True)
+    weights = found["weights"]
+    terms = {f"{'+ ' if i else ''}{weights[t]:.2f} × {t}": found["maps"][t] for i, t in enumerate(found["parts"])}
+    terms |= {"= fit": found["fitted"], f"≈ {found['target']} (R² {found['r2']:.2f})": found["maps"][found["target"]]}
+    figure, axes = _new(2.3 * len(terms) + 0.3, 2.6, len(terms), sharey=True)
     high = panels.largest(list(terms.values()))
     for ax, (title, matrix) in zip(axes[0], terms.items(), strict=True):
         image = panels.heat(ax, matrix, high, diverging=True, title=title)
@@ -213,7 +209,7 @@ def _ablation(exhibits: Exhibits, model: str) -> Figure | None:
     cells = [(mode, task) for mode in gather.names(rows, "mode") for task in gather.names(rows, "task")]
     columns = min(5, len(cells))
     lines = -(-len(cells) // columns)
-    figure, axes = _new(2.3 * columns + 0.5, 2 * lines + 0.5, columns, lines, sharex=True)
+    figure, axes = _new(2.3 * columns + 0.5, 2 * lines + 0.5, columns, lines)
     for index, ax in enumerate(axes.flat):
         if index >= len(cells):
             ax.remove()
@@ -224,8 +220,8 @@ def _ablation(exhibits: Exhibits, model: str) -> Figure | None:
         for choice in gather.names(rows, "choice"):
             members = gather.those(cell, choice=choice)
             series.append(Line(choice, [row["k"] for row in members], [row["loss"] for row in members]))
-        panels.lines(ax, series, title=f"{task}, {mode}")
-    figure.supxlabel("heads switched off", fontsize=8)
+        lowest = index >= len(cells) - columns
+        panels.lines(ax, series, title=f"{task}, {mode}", xlabel="heads switched off" if lowest else "")
     figure.supylabel("rise of the loss (nats)", fontsize=8)
     _legend(figure, axes[0, 0])
     return figure

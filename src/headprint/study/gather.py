@@ -23,6 +23,11 @@ def names(rows: Iterable[Mapping[str, Any]] | None, key: str) -> list[Any]:
     return list(dict.fromkeys(row[key] for row in rows or []))
 
 
+def names_of(rows: Iterable[Mapping[str, Any]] | None, *keys: str) -> list[tuple[Any, ...]]:
+    """What several columns hold together, each once, in the order of the rows."""
+    return list(dict.fromkeys(tuple(row[key] for key in keys) for row in rows or []))
+
+
 def summary_of(exhibit: Mapping[str, Any] | None) -> Rows:
     """An exhibit's summary over seeds, or its rows if it has none."""
     return (exhibit or {}).get("summary") or (exhibit or {}).get("rows") or []
