@@ -23,7 +23,7 @@ from headprint.errors import InputError
 Judge: TypeAlias = Callable[[Mapping[str, Any], str], bool]
 """Whether a model's output (what follows the prompt, without special tokens) answers a row."""
 
-_NUMBER = re.compile(r"[-+]?(?:\d[\d,]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?:/\d+)?")
+_NUMBER = re.compile(r"[-+]?(?:\d+(?:,\d{3})*(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?(?:/\d+)?")
 _FENCE = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL | re.IGNORECASE)
 
 
@@ -147,15 +147,12 @@ def same_value(said: Any, right: Any) -> bool:
 def _number(value: Any) -> float | None:
     if isinstance(value, bool):
         return None
-    if isinstance(value, int | float):
-        return float(value)
-    if not isinstance(value, str):
-        return None
-    text = value.strip().strip("$€£%").rstrip(".").replace(",", "").strip()
-    over, slash, under = text.partition("/")
     try:
-        return float(over) / float(under) if slash else float(text)
-    except (ValueError, ZeroDivisionError, OverflowError):
+        if not isinstance(value, str):
+            return float(value)
+        over, slash, under = value.strip().strip("$€£%").rstrip(".").replace(",", "").partition("/")
+        return float(over) / float(under) if slash else float(over)
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError):
         return None
 
 
