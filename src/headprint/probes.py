@@ -19,7 +19,6 @@ from headprint import rows as data
 from headprint.errors import InputError
 from headprint.examples import ExampleStream
 from headprint.extract import extract
-from headprint.manifest import read_manifest
 from headprint.pattern import PatternSet
 
 _STEP = re.compile(r"step-(\d{8,})")
@@ -135,9 +134,13 @@ class Probe:
 
 
 def _complete(directory: Path) -> PatternSet | None:
-    """The finished pattern set there, if there is one."""
-    manifest = read_manifest(directory) if directory.is_dir() else None
-    return PatternSet.load(directory) if manifest and manifest["complete"] else None
+    """The finished pattern set there, if there is one; what is unfinished or damaged is made again."""
+    if not directory.is_dir():
+        return None
+    try:
+        return PatternSet.load(directory)
+    except InputError:
+        return None
 
 
 @contextmanager
