@@ -201,11 +201,16 @@ def token_size(tokenizer: Any) -> Size:
     from headprint.tokens import IGNORE, tokenize_row
 
     if isinstance(tokenizer, str):
-        tokenizer = _load_tokenizer(tokenizer)
+        tokenizer = load_tokenizer(tokenizer)
     return lambda row: sum(label != IGNORE for label in tokenize_row(row, tokenizer).labels[1:])
 
 
-def _load_tokenizer(name: str) -> Any:
+def load_tokenizer(name: str) -> Any:
+    """The tokenizer in a directory or of a hub id, or that of ``"lab"``.
+
+    Raises:
+        InputError: If it cannot be loaded.
+    """
     from transformers import AutoTokenizer
 
     if name == "lab":

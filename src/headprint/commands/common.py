@@ -6,7 +6,6 @@ Results go to stdout, everything else to stderr; with ``--json`` stdout is one J
 from __future__ import annotations
 
 import json
-import math
 import os
 import sys
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from headprint.errors import InputError
+from headprint.finite import finite
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -86,15 +86,7 @@ def show(*parts: RenderableType) -> None:
 
 def emit(result: dict[str, Any]) -> None:
     """Print a result on stdout as one JSON object; what is no finite number becomes null."""
-    print(json.dumps(_finite(result), ensure_ascii=False, allow_nan=False))
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    print(json.dumps(finite(result), ensure_ascii=False, allow_nan=False))
 
 
 @contextmanager

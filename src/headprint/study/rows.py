@@ -1,0 +1,120 @@
+"""A task's rows: read, put into TRL's prompt/completion by templates, and dealt into train, reserve, probe and test."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from jinja2 import StrictUndefined, TemplateError, UndefinedError
+from jinja2.sandbox import SandboxedEnvironment
+
+from headprint.errors import InputError
+from headprint.rows import read_rows
+from headprint.shards import write_atomically
+from headprint.study.config import TaskConfig
+
+TaskRow = dict[str, Any]
+
+MOST = 50_000
+"""Rows of one source that are looked at; samples are drawn from these."""
+
+
+def deal(
+    task: TaskConfig, name: str, *, train: int, reserve: int | None, probe: int, test: int, seed: int
+) -> dict[str, list[TaskRow]]:
+    """Draw a task's rows.
+
+    Args:
+        task: Where they are and what becomes of them.
+        name: Of the task, for messages and as the rows' ``task``.
+        train: Rows to train on.
+        reserve: Rows to draw mixtures from, those to train on among them; None: all.
+        probe: Rows to measure patterns on, of the test split.
+        test: Rows to judge answers on, others of the test split.
+        seed: Of the draw.
+
+    Returns:
+        ``train``, ``reserve``, ``probe`` and ``test``.
+
+    Raises:
+        InputError: There are too few, a column is missing, or a template fails.
+    """
+    dealt: dict[str, list[TaskRow]] = {}
+    rng = random.Random(f"{name} {seed}")
+    own = shuffled(task, name, task.data, task.train_split, rng)
+    dealt["train"] = _take(own, train, f"{name}: {task.data}", "train")
+    dealt["reserve"] = own if reserve is None else own[: max(reserve, train)]
+    held = shuffled(task, name, task.test or task.data, task.test_split, rng) if probe + test else []
+    seen = {_text(row) for row in own}
+    held = [row for row in held if _text(row) not in seen]
+    dealt["probe"] = _take(held, probe, f"{name}: {task.test or task.data}", "probe")
+    dealt["test"] = _take(held[probe:], test, f"{name}: {task.test or task.data}", "test")
+    return dealt
+
+
+def shuffled(task: TaskConfig, name: str, source: str, split: str, rng: random.Random) -> list[TaskRow]:
+    """All rows of a split in random order, with templates applied and an id of their own."""
+    rows = list(_formed(task, name, source, split))
+    rng.shuffle(rows)
+    return rows
+
+
+def write(rows: list[TaskRow], path: Path) -> None:
+    """Write rows as JSONL."""
+    write_atomically(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
+
+
+def read(path: Path) -> list[TaskRow]:
+    """Read what :func:`write` wrote."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _formed(task: TaskConfig, name: str, source: str, split: str) -> Iterator[TaskRow]:
+    environment = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True)
+    try:
+        texts = {
+            field: environment.from_string(template)
+            for field in ("prompt", "completion")
+            if (template := getattr(task, field)) is not None
+        }
+        values = {
+            field: environment.compile_expression(code, undefined_to_none=False) for field, code in task.columns.items()
+        }
+        keep = environment.compile_expression(task.keep, undefined_to_none=False) if task.keep else None
+    except TemplateError as error:
+        raise InputError(f"tasks.{name}: a template is broken: {error}") from error
+    for number, row in enumerate(islice(read_rows(source, split=split), MOST)):
+        columns = dict(row.data)
+        try:
+            if keep is not None and not keep(**columns):
+                continue
+            made = {field: value(**columns) for field, value in values.items()}
+            for field, value in made.items():
+                if isinstance(value, StrictUndefined):
+                    raise UndefinedError(f"{task.columns[field]!r} finds nothing")
+            made |= {field: template.render(**columns) for field, template in texts.items()}
+        except (TemplateError, TypeError, ValueError, KeyError) as error:
+            there = ", ".join(columns)
+            raise InputError(f"{row.place}: tasks.{name}'s templates fail: {error}; columns: {there}") from error
+        formed = {**columns, **made, "task": columns.get("task", name)}
+        formed["id"] = f"{name}-{columns.get('id', number)}"
+        if not ("messages" in formed or {"prompt", "completion"} <= formed.keys()):
+            raise InputError(
+                f"{row.place}: tasks.{name} needs prompt and completion (or messages); columns: {', '.join(columns)}; "
+                "give templates: prompt: '...{{ column }}...'"
+            )
+        yield formed
+
+
+def _take(rows: list[TaskRow], count: int, where: str, what: str) -> list[TaskRow]:
+    if len(rows) < count:
+        raise InputError(f"{where}: {count} {what} rows were asked for, {len(rows)} are left: ask for fewer (sizes)")
+    return rows[:count]
+
+
+def _text(row: TaskRow) -> str:
+    return json.dumps(row["messages"]) if "messages" in row else str(row["prompt"])
