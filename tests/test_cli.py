@@ -32,7 +32,7 @@ from headprint.pattern import PatternSet, Placement
 from toy_models import toy_model
 from toy_tokenizers import toy_tokenizer
 
-COMMANDS = ("extract", "show", "diff", "verify", "compare", "decompose", "mix", "select", "bench", "train")
+COMMANDS = ("extract", "show", "diff", "verify", "compare", "decompose", "mix", "select", "bench", "train", "report")
 LAYERS, HEADS = 3, 4
 
 

@@ -21,6 +21,7 @@ from headprint.commands.decompose import decompose
 from headprint.commands.diff import diff
 from headprint.commands.extract import extract
 from headprint.commands.mix import mix
+from headprint.commands.report import report
 from headprint.commands.select import select
 from headprint.commands.show import show
 from headprint.commands.train import train
@@ -35,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (extract, show, diff, verify, bench, compare, decompose, mix, select, train):
+for _command in (extract, show, diff, verify, bench, compare, decompose, mix, select, train, report):
     app.command()(_command)
 
 
