@@ -250,6 +250,80 @@ class TestByHand:
         assert list(ExampleStream(padded, tokenizer)) == alone
 
 
+class Slow:
+    """A tokenizer of Python code, which has no batches of its own."""
+
+    def __init__(self, fast: PreTrainedTokenizerFast) -> None:
+        self.fast, self.eos_token, self.is_fast, self.calls = fast, fast.eos_token, False, 0
+
+    def __call__(self, text: str, **options: Any) -> Any:
+        assert isinstance(text, str)
+        self.calls += 1
+        return self.fast(text=text, **options)
+
+
+@pytest.mark.parametrize("ends", ["plain", "bos", "eos"])
+@pytest.mark.parametrize("loss_on", ["auto", "all"])
+class TestBatches:
+    """Many rows in one call of the tokenizer, beside one call for each text."""
+
+    def test_equal_one_row_at_a_time(
+        self, ends: Ends, loss_on: LossOn, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        rng = random.Random(4)
+        rows: list[Row_] = rng.sample([*text_pairs(), *texts(), {"input_ids": [3, 4], "labels": [-100, 4]}] * 3, k=200)
+        if loss_on == "all":
+            rows = [row for row in rows if "labels" not in row]
+        tokenizer = toy_tokenizer(ends)
+        tokenizer.model_max_length = 8  # longer texts would be warned of
+        alone = [
+            tokenize_row(Row("", row), tokenizer, loss_on=loss_on, example_id=str(n)) for n, row in enumerate(rows)
+        ]
+        alone = [example for example in alone if any(label != -100 for label in example.labels[1:])]
+        for size in (1, 7, 256):
+            monkeypatch.setattr("headprint.examples._TOKENISED", size)
+            assert list(ExampleStream(rows, tokenizer, loss_on=loss_on)) == alone
+        slow = Slow(tokenizer)
+        assert list(ExampleStream(rows, slow, loss_on=loss_on)) == alone
+        assert slow.calls >= sum("input_ids" not in row for row in rows)
+        assert not caplog.records
+
+    def test_few_calls(self, ends: Ends, loss_on: LossOn, monkeypatch: pytest.MonkeyPatch) -> None:
+        tokenizer, calls = toy_tokenizer(ends), 0
+        encode = type(tokenizer).__call__
+
+        def counted(self: PreTrainedTokenizerFast, *args: Any, **options: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            return encode(self, *args, **options)
+
+        monkeypatch.setattr(type(tokenizer), "__call__", counted)
+        assert (
+            len(list(ExampleStream([{"prompt": "The", "completion": " answer"}] * 600, tokenizer, loss_on=loss_on)))
+            == 600
+        )
+        assert calls == 3
+
+
+def test_the_rows_before_a_broken_one_come_first(tmp_path: Path) -> None:
+    path = tmp_path / "train.jsonl"
+    whole = '{"text": "The answer"}\n'
+    for line, message in (("{", r"train\.jsonl:11: broken JSON"), ('{"text": 5}', r"train\.jsonl:11: 'text' is int")):
+        path.write_text(whole * 10 + line + "\n" + whole)
+        examples, seen = ExampleStream(path, toy_tokenizer()), list[str]()
+        with pytest.raises(InputError, match=message):
+            seen.extend(example.id for example in examples)
+        assert len(seen) == 10
+
+
+def test_supervised_tokens_are_counted() -> None:
+    rng = random.Random(6)
+    for length in (0, 1, 2, 30):
+        labels = [rng.choice([-100, 0, 7]) for _ in range(length)]
+        example = Example("x", [1] * length, labels)
+        assert example.supervised == sum(label != -100 for label in labels[1:])
+
+
 def stream(labels: Sequence[Sequence[int]], **options: Any) -> ExampleStream:
     rows = [{"input_ids": list(range(len(one))), "labels": list(one)} for one in labels]
     return ExampleStream(rows, None, **options)
@@ -377,6 +451,8 @@ class TestBrokenRows:
             ({"messages": say("a", "b"), "tools": "{"}, "'tools' is text but not JSON"),
             ({"messages": [{"role": "user", "content": 1}]}, "the chat template cannot render"),
             ({"text": ["a"]}, "'text' is list; it wants text"),
+            ({"text": "ab\ud83d"}, r"'text' is no Unicode text \('\\ud83d' at character 2\)"),
+            ({"prompt": "\udc00", "completion": "a"}, "'prompt' is no Unicode text"),
             ({"input_ids": [1, 2]}, "'input_ids' without 'labels'"),
             ({"input_ids": [1, 2], "labels": [1]}, "2 input_ids and 1 labels"),
             ({"input_ids": [1, 2.0], "labels": [1, 2]}, "'input_ids' holds 2.0"),

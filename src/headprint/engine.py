@@ -12,7 +12,6 @@ from headprint.batches import Budget, collate, is_out_of_memory, take
 from headprint.errors import InputError
 from headprint.examples import Example
 from headprint.heads import HeadMap
-from headprint.loss import IGNORE
 from headprint.measure import Loss, measure
 from headprint.progress import Advance
 from headprint.shards import Shard
@@ -79,7 +78,7 @@ class Engine:
             losses[now] = nll.numpy()
             advance(len(now), sum(length[i] for i in now))
             left = later
-        tokens = [sum(label != IGNORE for label in example.labels[1:]) for example in examples]
+        tokens = [example.supervised for example in examples]
         return Shard([example.id for example in examples], levels, losses, np.array(tokens, np.int32))
 
     def _measure(self, batch: list[Example], *, may_split: bool) -> tuple[Tensor, Tensor] | None:

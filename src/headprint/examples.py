@@ -4,7 +4,7 @@
 row: unique ids, over-long rows, rows without a token to learn, and the report of all that.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from numbers import Integral
@@ -15,13 +15,14 @@ import numpy as np
 from headprint.chat import Tokenizer
 from headprint.errors import InputError
 from headprint.rows import Row, Source, read_rows
-from headprint.tokens import IGNORE, Example, LossOn, tokenize_row
+from headprint.tokens import IGNORE, Example, LossOn, tokenize_row, tokenize_rows
 
 __all__ = ["IGNORE", "Example", "ExampleStream", "LossOn", "Overlong", "Report", "tokenize_row"]
 
 Overlong: TypeAlias = Literal["cut", "drop"]
 """What happens to a row over `max_length`: cut at the end, as TRL does, or drop it."""
 
+_TOKENISED = 256  # rows at a time
 _NAMED = 5  # places kept for messages, of each kind
 
 
@@ -129,7 +130,7 @@ class ExampleStream:
         report = self.report = Report()
         seen = _Seen()
         named = True
-        for number, row in enumerate(islice(read_rows(self.source, split=self.split), self.limit)):
+        for number, (row, tokens) in enumerate(self._tokenised()):
             own = _own_id(row)
             if number == 0:
                 named = own is not None
@@ -141,12 +142,19 @@ class ExampleStream:
             if own is not None and seen.add(own):
                 self._refuse_duplicate(row.place, own)
             report.read += 1
-            whole = tokenize_row(row, self.tokenizer, loss_on=self.loss_on, example_id=own or str(number))
-            if example := self._fit(whole, row.place, report):
+            if isinstance(tokens, InputError):
+                raise tokens
+            if example := self._fit(Example(own or str(number), *tokens), row.place, report):
                 report.kept += 1
                 yield example
         if not report.kept:
             raise InputError(f"no example is left: {report}; check max_length and the rows named")
+
+    def _tokenised(self) -> Iterator[tuple[Row, tuple[list[int], list[int]] | InputError]]:
+        """Each row with its tokens or its error, for the reader to raise when it is that row's turn."""
+        rows = islice(read_rows(self.source, split=self.split), self.limit)
+        for some in _batched(rows, _TOKENISED):
+            yield from zip(some, tokenize_rows(some, self.tokenizer, loss_on=self.loss_on), strict=True)
 
     def _fit(self, example: Example, place: str, report: Report) -> Example | None:
         long = self.max_length is not None and len(example.input_ids) > self.max_length
@@ -155,7 +163,7 @@ class ExampleStream:
             return None
         if long:
             example = Example(example.id, example.input_ids[: self.max_length], example.labels[: self.max_length])
-        if all(label == IGNORE for label in example.labels[1:]):
+        if not example.supervised:
             report.count("dropped_unsupervised", place)
             return None
         if long:
@@ -168,6 +176,23 @@ class ExampleStream:
         first = next(row.place for row in rows if _own_id(row) == own)
         if first != place:
             raise InputError(f"{place}: the id '{own}' is that of {first}; ids must be unique")
+
+
+def _batched(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
+    """So many rows at a time; what stands before a broken row comes out before its error does."""
+    some: list[Row] = []
+    try:
+        for row in rows:
+            some.append(row)
+            if len(some) == size:
+                yield some
+                some = []
+    except Exception:
+        if some:
+            yield some
+        raise
+    if some:
+        yield some
 
 
 def _own_id(row: Row) -> str | None:

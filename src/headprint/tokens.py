@@ -9,13 +9,15 @@ What that means, from TRL 1.16 (`SFTTrainer._prepare_dataset`, https://github.co
 plain text gets the end-of-text token unless it ends with it; prompt and completion are tokenised
 *together*, and the completion begins at the first token that differs from those of the prompt alone
 (so a token that straddles the border is learned); a conversation gets no token beyond its template.
+
+Plain text of many rows goes through a fast tokenizer in one call, which costs a third of a call for
+each and encodes every text by itself all the same.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from numbers import Integral
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from headprint import chat
 from headprint.chat import Tokenizer
@@ -49,6 +51,18 @@ class Example:
     input_ids: list[int]
     labels: list[int]
 
+    @property
+    def supervised(self) -> int:
+        """How many tokens are learned; the first is never predicted."""
+        return len(self.labels) - 1 - self.labels[1:].count(IGNORE) if self.labels else 0
+
+
+class _Texts(NamedTuple):
+    """Plain text that is still to be encoded: the whole row, and its prompt if that carries no loss."""
+
+    whole: str
+    prompt: str | None = None
+
 
 def tokenize_row(
     row: Row,
@@ -63,15 +77,34 @@ def tokenize_row(
         InputError: The row lacks a field or holds a wrong type, or its loss cannot be where
             `loss_on` says; with the row's place.
     """
+    (found,) = tokenize_rows([row], tokenizer, loss_on=loss_on)
+    if isinstance(found, InputError):
+        raise found
+    return Example(example_id, *found)
+
+
+def tokenize_rows(
+    rows: Sequence[Row], tokenizer: Tokenizer | None, *, loss_on: LossOn = "auto"
+) -> list[_Tokens | InputError]:
+    """The same of many rows: of each its tokens and labels, or what is wrong with it."""
+    read = [_read(row, tokenizer, loss_on) for row in rows]
+    texts = [text for found in read if isinstance(found, _Texts) for text in found if text is not None]
+    encoded = iter(_encode(texts, tokenizer))
+    return [_learned(found, encoded) if isinstance(found, _Texts) else found for found in read]
+
+
+def _read(row: Row, tokenizer: Tokenizer | None, loss_on: LossOn) -> _Tokens | _Texts | InputError:
     # Parquet and `datasets` fill the fields that a row lacks with None.
     data = {key: value for key, value in row.data.items() if value is not None}
     try:
-        return Example(example_id, *_read_format(data)(data, tokenizer, loss_on))
+        return _read_format(data)(data, tokenizer, loss_on)
     except InputError as error:
-        raise InputError(f"{row.place}: {error}") from error
+        named = InputError(f"{row.place}: {error}")
+        named.__cause__ = error
+        return named
 
 
-def _read_format(data: _Data) -> Callable[..., _Tokens]:
+def _read_format(data: _Data) -> Callable[..., _Tokens | _Texts]:
     """The reader for what the row has, in TRL's order of preference."""
     if "input_ids" in data:
         return _tokenised
@@ -104,21 +137,17 @@ def _tokenised(data: _Data, tokenizer: object, loss_on: LossOn) -> _Tokens:
     return ids, labels
 
 
-def _text(data: _Data, tokenizer: Tokenizer | None, loss_on: LossOn) -> _Tokens:
+def _text(data: _Data, tokenizer: Tokenizer | None, loss_on: LossOn) -> _Texts:
     _allow(loss_on, ("auto", "all"), "text")
-    tokenizer = _need(tokenizer)
-    ids = _encode(_ended(_checked_text("text", data), tokenizer), tokenizer)
-    return ids, list(ids)
+    return _Texts(_ended(_checked_text("text", data), _need(tokenizer)))
 
 
-def _text_pair(data: _Data, tokenizer: Tokenizer | None, loss_on: LossOn) -> _Tokens:
+def _text_pair(data: _Data, tokenizer: Tokenizer | None, loss_on: LossOn) -> _Texts:
     _allow(loss_on, ("auto", "completion", "all"), "prompt+completion text")
     tokenizer = _need(tokenizer)
     prompt = _checked_text("prompt", data)
-    ids = _encode(prompt + _ended(_checked_text("completion", data), tokenizer), tokenizer)
-    if loss_on == "all":
-        return ids, list(ids)
-    return ids, _mask_prompt(_encode(prompt, tokenizer), ids, ids)
+    whole = prompt + _ended(_checked_text("completion", data), tokenizer)
+    return _Texts(whole, None if loss_on == "all" else prompt)
 
 
 def _conversation_pair(data: _Data, tokenizer: Tokenizer | None, loss_on: LossOn) -> _Tokens:
@@ -150,9 +179,20 @@ def _conversation(data: _Data, tokenizer: Tokenizer | None, loss_on: LossOn) -> 
     return ids, _mask_others(turns, ids)
 
 
-def _encode(text: str, tokenizer: Tokenizer) -> list[int]:
-    ids: list[int] = tokenizer(text=text, verbose=False)["input_ids"]
-    return ids
+def _learned(texts: _Texts, encoded: Iterator[list[int]]) -> _Tokens:
+    ids = next(encoded)
+    return ids, list(ids) if texts.prompt is None else _mask_prompt(next(encoded), ids, ids)
+
+
+def _encode(texts: list[str], tokenizer: Tokenizer) -> list[list[int]]:
+    """Token ids of each text."""
+    if texts and getattr(tokenizer, "is_fast", False):
+        # The masks that are not asked for are not made.
+        every: list[list[int]] = tokenizer(
+            text=texts, verbose=False, return_attention_mask=False, return_token_type_ids=False
+        )["input_ids"]
+        return every
+    return [tokenizer(text=text, verbose=False)["input_ids"] for text in texts]
 
 
 def _ended(text: str, tokenizer: Tokenizer) -> str:
@@ -167,8 +207,8 @@ def _ended(text: str, tokenizer: Tokenizer) -> str:
 
 def _mask_prompt(prompt_ids: list[int], ids: list[int], labels: list[int]) -> list[int]:
     """No loss on what `ids` has in common with the prompt alone."""
-    same = takewhile(lambda two: two[0] == two[1], zip(prompt_ids, ids, strict=False))
-    length = sum(1 for _ in same)
+    shorter = min(len(prompt_ids), len(ids))
+    length = next((at for at in range(shorter) if prompt_ids[at] != ids[at]), shorter)
     return [IGNORE] * length + labels[length:]
 
 
@@ -205,6 +245,11 @@ def _checked_text(name: str, data: _Data) -> str:
     if not isinstance(value, str):
         wanted = "text" if name == "text" else "text or a list of messages, both sides alike"
         raise InputError(f"'{name}' is {_kind(value)}; it wants {wanted}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:  # JSON can write half a surrogate pair, no tokenizer can read it
+        broken = ascii(value[error.start])
+        raise InputError(f"'{name}' is no Unicode text ({broken} at character {error.start}); mend it") from error
     return value
 
 
