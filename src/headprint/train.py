@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import islice
@@ -219,6 +220,8 @@ def train(
     trainer.save_model(str(home.out / MODEL))
     if main:
         (home.out / MODEL / "training_args.bin").unlink(missing_ok=True)  # a pickle, and config.yaml says it all
+        with suppress(OSError):
+            (home.out / CHECKPOINTS).rmdir()  # which the trainer makes also for none
         home.end(result.to_dict())
     return result
 
