@@ -14,11 +14,13 @@ from typing import Annotated
 
 import typer
 
+from headprint.commands.ablate import ablate
 from headprint.commands.bench import bench
 from headprint.commands.common import say
 from headprint.commands.compare import compare
 from headprint.commands.decompose import decompose
 from headprint.commands.diff import diff
+from headprint.commands.evaluate import evaluate
 from headprint.commands.extract import extract
 from headprint.commands.mix import mix
 from headprint.commands.report import report
@@ -36,7 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (extract, show, diff, verify, bench, compare, decompose, mix, select, train, report):
+for _command in (extract, show, diff, verify, bench, compare, decompose, mix, select, train, report, evaluate, ablate):
     app.command()(_command)
 
 
