@@ -20,16 +20,8 @@ from headprint.cli import run
 from headprint.errors import InputError
 from toy_tokenizers import toy_tokenizer
 
-SETTINGS = [
-    "--set",
-    "max_steps=4",
-    "--set",
-    "per_device_train_batch_size=2",
-    "--set",
-    "learning_rate=1e-2",
-    "--set",
-    "logging_steps=1",
-]
+FIELDS = {"max_steps": 4, "per_device_train_batch_size": 2, "learning_rate": 1e-2, "logging_steps": 1}
+SETTINGS = [word for name, value in FIELDS.items() for word in ("--set", f"{name}={value}")]
 
 
 @pytest.fixture(autouse=True)

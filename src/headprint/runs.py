@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from torch import nn
 
-from headprint import rows
+from headprint import models, rows
 from headprint.errors import InputError
+from headprint.heads import unwrap
 from headprint.rows import Source
 from headprint.shards import write_atomically
 
@@ -113,6 +115,14 @@ class Home:
         write_atomically(self.out / RESULT, f"{text}\n".encode())
 
 
+def named(model: str | Path | nn.Module) -> str:
+    """How the configuration names the model: a directory made absolute, an id, or the weights in memory."""
+    if isinstance(model, nn.Module):
+        return f"{type(unwrap(model)).__name__} in memory, weights {models.fingerprint(model)}"
+    path = Path(model).expanduser()
+    return str(path.resolve()) if path.is_dir() and model != models.EMBEDDED else str(model)
+
+
 def kept(source: Source, name: str, sources: dict[str, Source]) -> str:
     """How the configuration names a source: a path, made absolute; an id; or the file that rows in memory go to.
 
@@ -151,6 +161,15 @@ def arguments(path: Path) -> dict[str, Any]:
     if isinstance(probes, dict):
         found["track"] = {**found["track"], "probes": {name: beside(source) for name, source in probes.items()}}
     return found
+
+
+def kept_track(track: Mapping[str, Any], sources: dict[str, Source]) -> dict[str, Any]:
+    """The tracker's arguments, with its probes named as the data are."""
+    probes = track.get("probes")
+    if probes is None:
+        return dict(track)
+    named = probes if isinstance(probes, Mapping) else {"probe": probes}
+    return {**track, "probes": {name: kept(source, f"probes/{name}.jsonl", sources) for name, source in named.items()}}
 
 
 def read_config(path: Path) -> dict[str, Any]:

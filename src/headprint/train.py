@@ -26,7 +26,7 @@ from headprint.errors import InputError
 from headprint.examples import ExampleStream
 from headprint.heads import unwrap
 from headprint.rows import Source
-from headprint.runs import CHECKPOINTS, MODEL, TRACKING, Home, kept
+from headprint.runs import CHECKPOINTS, MODEL, TRACKING, Home, kept, kept_track, named
 from headprint.sft import lora_config, loss_on, one_line, resolve, sft_config
 from headprint.supervise import Bar, Seen, StopOnNaN, check_result
 
@@ -138,7 +138,7 @@ def train(
     args = sft_config(settings, home.out / CHECKPOINTS)
     sources: dict[str, Source] = {}
     config = {
-        "model": _named(model),
+        "model": named(model),
         "data": kept(data, "data.jsonl", sources),
         "data_sha256": rows.fingerprint(data, split=split),
         "eval_data": None if eval_data is None else kept(eval_data, "eval.jsonl", sources),
@@ -149,7 +149,7 @@ def train(
         "trust_remote_code": trust_remote_code,
         "sft": settings,
         "lora": None if lora is None else dict(lora),
-        "track": None if track is None else _kept_track(track, sources),
+        "track": None if track is None else kept_track(track, sources),
         "versions": {**provenance.versions(), **{name: version(name) for name in PACKAGES}},
     }
     main = args.process_index == 0
@@ -224,23 +224,6 @@ def train(
             (home.out / CHECKPOINTS).rmdir()  # which the trainer makes also for none
         home.end(result.to_dict())
     return result
-
-
-def _named(model: str | Path | nn.Module) -> str:
-    """How the configuration names the model: a directory made absolute, an id, or the weights in memory."""
-    if isinstance(model, nn.Module):
-        return f"{type(unwrap(model)).__name__} in memory, weights {models.fingerprint(model)}"
-    path = Path(model).expanduser()
-    return str(path.resolve()) if path.is_dir() and model != models.EMBEDDED else str(model)
-
-
-def _kept_track(track: Mapping[str, Any], sources: dict[str, Source]) -> dict[str, Any]:
-    """The tracker's arguments, with its probes named as the data are."""
-    probes = track.get("probes")
-    if probes is None:
-        return dict(track)
-    named = probes if isinstance(probes, Mapping) else {"probe": probes}
-    return {**track, "probes": {name: kept(source, f"probes/{name}.jsonl", sources) for name, source in named.items()}}
 
 
 def _tracker(track: Mapping[str, Any] | None, out: Path) -> PatternTracker | None:
