@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import json
 from contextlib import ExitStack
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +13,9 @@ import torch
 from torch import nn
 
 import headprint
+from headprint import models
 from headprint.ablate import RANDOM, Ablation, Trial, ablate, head_means, switched_off
+from headprint.cli import run
 from headprint.errors import InputError
 from headprint.heads import locate
 from headprint.matrix import Pattern
@@ -107,16 +111,19 @@ def test_gradients_and_generation_see_what_is_switched_off() -> None:
     with switched_off(model, off):
         logits = model(input_ids=ids).logits
         logits.square().sum().backward()
-        outputs = [x.output for x in headprint.evaluate(model, tokenizer, text_rows(4), scorer="exact").results]
+        outputs = [
+            x.output
+            for x in headprint.evaluate(model, tokenizer, text_rows(4), scorer="exact", max_new_tokens=12).results
+        ]
     wanted = reference(input_ids=ids).logits
     wanted.square().sum().backward()
     torch.testing.assert_close(logits, wanted)
     torch.testing.assert_close(
         model.model.embed_tokens.weight.grad, reference.model.embed_tokens.weight.grad, rtol=1e-6, atol=1e-9
     )
-    answers = headprint.evaluate(reference, tokenizer, text_rows(4), scorer="exact")
+    answers = headprint.evaluate(reference, tokenizer, text_rows(4), scorer="exact", max_new_tokens=12)
     assert outputs == [x.output for x in answers.results]
-    again = headprint.evaluate(model, tokenizer, text_rows(4), scorer="exact")
+    again = headprint.evaluate(model, tokenizer, text_rows(4), scorer="exact", max_new_tokens=12)
     assert outputs != [x.output for x in again.results]
 
 
@@ -261,3 +268,56 @@ def test_layers_without_heads_cannot_be_switched_off_and_say_why() -> None:
         switched_off(model, [(1, 0)], mode="mean"),
     ):
         pass
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A toy model in a directory, rows in a file, a pattern and a change."""
+    folder = tmp_path_factory.mktemp("ablate")
+    small("llama", torch.float32).save_pretrained(folder / "model")
+    toy_tokenizer().save_pretrained(folder / "model")
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in text_rows(6)))
+    rng = np.random.default_rng(0)
+    Pattern(rng.random((3, 4))).save(folder / "pattern.safetensors")
+    Pattern(rng.normal(size=(3, 4)), kind="change").save(folder / "change.safetensors")
+    return folder
+
+
+def test_the_command_gives_what_the_function_does(saved, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(saved)
+    pattern, change = headprint.load("pattern.safetensors"), headprint.load("change.safetensors")
+    model, tokenizer = models.load("model")
+    orders = {"active": pattern.top(3), "changed": change.top(3, by="absolute")}
+    wanted = ablate(model, tokenizer, "rows.jsonl", orders=orders, ks=(1, 3), mode="mean", random=4, seed=5)
+    command = ["ablate", "model", "rows.jsonl", "--pattern", "pattern.safetensors", "--change", "change.safetensors"]
+    command += ["-k", "1,3", "--mode", "mean", "--random", "4", "--seed", "5", "--out", "ablation.json"]
+    capsys.readouterr()
+    assert run([*command, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert json.loads(Path("ablation.json").read_text()) == found
+    for ours, theirs in zip(found["rows"], wanted.to_dict()["rows"], strict=True):
+        assert ours["loss"] == pytest.approx(theirs["loss"])
+        assert (ours["choice"], ours["k"], ours["p"]) == (theirs["choice"], theirs["k"], theirs["p"])
+    assert run([*command, "--scorer", "final", "--max-new-tokens", "3"]) == 0
+    shown = capsys.readouterr().out
+    assert "all 12 heads on: loss" in shown
+    assert "random, 4 draws" in shown
+    assert "accuracy" in shown
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "say which heads: --pattern for the most active"),
+        (["--pattern", "change.safetensors"], "holds a change, and --pattern wants a pattern"),
+        (["--change", "pattern.safetensors"], "holds a pattern, and --change wants a change"),
+        (["--pattern", "gone.safetensors"], "gone.safetensors"),
+        (["--pattern", "pattern.safetensors", "-k", "one"], "-k is 'one'; it wants numbers of heads, such as 1,2,4,8"),
+        (["--pattern", "pattern.safetensors", "-k", "0"], "-k is '0'"),
+        (["--pattern", "pattern.safetensors", "-k", "13"], "the numbers of heads are [13]; they want to be 1 to 12"),
+    ],
+)
+def test_the_commands_mistakes_are_one_line_and_exit_code_2(saved, capsys, monkeypatch, options, said) -> None:
+    monkeypatch.chdir(saved)
+    assert run(["ablate", "model", "rows.jsonl", *options]) == 2
+    assert said in capsys.readouterr().err.strip().splitlines()[-1]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+import sys
+from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,11 +16,14 @@ from torch.nn import functional as F
 import headprint
 from headprint import lab, models
 from headprint import progress as bars
+from headprint.cli import run
+from headprint.commands import evaluate as command
 from headprint.errors import InputError
 from headprint.evaluate import Evaluation, Outcome, mean_interval, wilson
 from headprint.exam import SCORERS
 from headprint.generate import generate, prompt_tokens
 from headprint.heldout import HeldOut, examples_of, token_losses
+from headprint.mathbench import How
 from headprint.rows import Row, read_rows
 from headprint.tokens import tokenize_row
 from plain import losses as plain_losses
@@ -328,3 +334,71 @@ def test_a_laboratory_task_is_judged_by_its_own_check() -> None:
     assert set(SCORERS) == {
         "exact", "final", "boxed", "letter", "python", "lab", "choice", "choice-normalised", "none",
     }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A toy model in a directory, and rows in a file."""
+    folder = tmp_path_factory.mktemp("evaluate")
+    small(dtype=torch.float32).save_pretrained(folder / "model")
+    toy_tokenizer().save_pretrained(folder / "model")
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in text_rows(6)))
+    return folder
+
+
+def test_the_command_gives_what_the_function_does(saved, capsys) -> None:
+    model, tokenizer = models.load(str(saved / "model"))
+    wanted = headprint.evaluate(model, tokenizer, saved / "rows.jsonl", scorer="final", n=5, max_new_tokens=6)
+    capsys.readouterr()
+    command = ["evaluate", str(saved / "model"), str(saved / "rows.jsonl"), "--scorer", "final", "--limit", "5"]
+    command += ["--max-new-tokens", "6", "--out", str(saved / "answers.jsonl")]
+    assert run([*command, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["n"] == 5
+    assert found["loss"] == pytest.approx(wanted.to_dict()["loss"])
+    assert found["accuracy"] == wanted.to_dict()["accuracy"]
+    lines = [json.loads(line) for line in (saved / "answers.jsonl").read_text().splitlines()]
+    assert [line["output"] for line in lines] == [x.output for x in wanted.results]
+    assert run(command) == 0
+    shown = capsys.readouterr().out
+    assert f"right answers  {wanted.interval()}  (5 rows)" in shown
+    assert f"loss in nats   {wanted.loss_interval()}  (5 rows)" in shown
+
+
+def test_the_command_takes_mathbench(saved, capsys) -> None:
+    files = str(Path(__file__).parent / "mathbench")
+    command = ["evaluate", str(saved / "model"), "--mathbench", files, "--how", "likelihood", "--max-new-tokens", "4"]
+    assert run([*command, "--out", str(saved / "mathbench.json"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["n"] == 7
+    assert found["circular"]["value"] <= found["plain"]["value"]
+    assert json.loads((saved / "mathbench.json").read_text()) == found
+    assert run(command) == 0
+    assert "primary/cloze_en, circular" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["rows.jsonl"], "say by --scorer what tells right from wrong"),
+        ([], "give one of DATA, --mathbench and --harness"),
+        (["rows.jsonl", "--mathbench", "x", "--scorer", "exact"], "give one of DATA"),
+        (["rows.jsonl", "--scorer", "lab"], "rows.jsonl:1: not a row of the laboratory"),
+        (["gone.jsonl", "--scorer", "exact"], "gone.jsonl"),
+        (["rows.jsonl", "--scorer", "exact", "--out", "gone/x.jsonl"], "gone is no directory: make it"),
+        (["--mathbench", "gone.jsonl"], "gone.jsonl"),
+        (["--harness", "arc"], "pip install 'headprint[eval]'"),
+    ],
+)
+def test_the_commands_mistakes_are_one_line_and_exit_code_2(saved, capsys, monkeypatch, options, said) -> None:
+    monkeypatch.chdir(saved)
+    monkeypatch.setitem(sys.modules, "lm_eval", None)
+    assert run(["evaluate", "model", *options]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said in error
+    assert error.startswith("headprint: error: ")
+
+
+def test_the_commands_choices_are_the_librarys() -> None:
+    assert set(get_args(command.ScorerName)) == set(SCORERS)
+    assert get_args(command.How) == get_args(How)

@@ -147,7 +147,7 @@ def _shown(study: Ablation) -> list[RenderableType]:
 
     intact = study.to_dict()["intact"]
     asked = intact["accuracy"] is not None
-    columns = ("heads off", "", "loss rises by", *(("right answers change by",) if asked else ()), "p")
+    columns = ("heads off", "", "loss", *(("accuracy",) if asked else ()), "p")
     table = Table(*columns, box=None, pad_edge=False, header_style="dim")
     for choice, k in study.cells:
         p, accuracy = study.p(choice, k), study.accuracy_change(choice, k)
@@ -162,5 +162,6 @@ def _shown(study: Ablation) -> list[RenderableType]:
     return [
         f"{first} ({study.n:,} rows)",
         table,
-        "Ranges: over rows; of random heads, of the draws. p: how likely random heads hurt at least as much.",
+        "Changes against all heads on; ranges over rows, of random heads over draws.",
+        "p: how likely random heads hurt at least as much.",
     ]
