@@ -9,6 +9,7 @@ from headprint.report import tables
 from headprint.report.drawings import Drawing, drawings
 from headprint.report.tables import Cell, Table
 from headprint.study import gather
+from headprint.study.checks import judged
 from headprint.study.estimates import difference, value_of
 
 Results = Mapping[str, Any]
@@ -20,7 +21,7 @@ class Measure(NamedTuple):
 
     label: str
     path: tuple[str, ...]
-    digits: int = 2
+    digits: int | None = 2
     percent: bool = False
 
 
@@ -51,7 +52,7 @@ _COMPARED: dict[str, tuple[tuple[str, ...], tuple[Measure, ...]]] = {
     ),
     "fig5": (
         ("task",),
-        (Measure("correlation at the end", ("correlation",), 3), Measure("MSE at the end", ("mse",), 6)),
+        (Measure("correlation at the end", ("correlation",), 3), Measure("MSE at the end", ("mse",), None)),
     ),
     "table2": (("target", "arm"), (_ACCURACY, _LOSS, *_GAINS)),
     "table3": (("target", "arm"), (_ACCURACY, _LOSS, *_GAINS)),
@@ -112,7 +113,9 @@ def _tables(first: Results, second: Results, names: tuple[str, str], single: boo
                 x, y = (_at(row, measure.path) for row in (a[key], b[key]))
                 if value_of(x) is None or value_of(y) is None:
                     continue
-                cells = [_cell(x, measure), _cell(y, measure), _cell(difference(y, x), measure, signed=True)]
+                more = difference(y, x)
+                change = _cell(more, measure, signed=True)._replace(strong=judged(more) is not None)
+                cells = [_cell(x, measure), _cell(y, measure), change]
                 lines.append([*map(Cell, key), Cell(measure.label), *cells])
         title = str((of[0] or {}).get("title") or exhibit)
         yield tables.table(title, ["Model", *(name.capitalize() for name in keys), "Number", *names, "B − A"], lines)

@@ -123,35 +123,54 @@ def _dots(rows: Sequence[Mapping[str, Any]], line: str, series: str, measures: M
     return panels
 
 
-def _scores(line: str, series: str, *, joined: bool = False) -> Callable[[Exhibit], Drawing]:
-    def make(exhibit: Exhibit) -> Drawing:
-        rows = gather.summary_of(exhibit)
-        variants = []
-        for model in gather.names(rows, "model"):
-            of_model = gather.those(rows, model=model)
-            panels = _dots(of_model, line, series, {"accuracy": "Accuracy", "loss": "Held-out loss (nats)"})
-            if panels:
-                variants.append({"at": [model], "joined": joined, "panels": panels})
-        return _drawing("dots", [_MODEL], variants, None)
+_SCORES = {"accuracy": "Accuracy", "loss": "Held-out loss (nats)"}
 
-    return make
+
+def _base_rates(exhibit: Exhibit) -> Drawing:
+    rows = gather.summary_of(exhibit)
+    variants = []
+    for model in gather.names(rows, "model"):
+        panels = _dots(gather.those(rows, model=model), "task", "stage", _SCORES)
+        if panels:
+            variants.append({"at": [model], "joined": True, "panels": panels})
+    return _drawing("dots", [_MODEL], variants, None)
+
+
+def _arms(exhibit: Exhibit) -> Drawing:
+    """A panel per target and measure, a line per arm, and where training on the target's rows alone stands."""
+    rows = gather.summary_of(exhibit)
+    variants = []
+    for model in gather.names(rows, "model"):
+        panels = []
+        for target in gather.names(gather.those(rows, model=model), "target"):
+            of = gather.those(rows, model=model, target=target)
+            for panel in _dots(of, "arm", "target", _SCORES):
+                points = dict(zip(panel["rows"], panel["series"][0]["points"], strict=True))
+                alone = points.get("target")
+                panels.append({**panel, "title": f"{target}: {panel['title']}", "reference": alone and alone[0]})
+        if panels:
+            variants.append({"at": [model], "joined": True, "columns": len(_SCORES), "panels": panels})
+    return _drawing("dots", [_MODEL], variants, None)
 
 
 def _shapes(exhibit: Exhibit) -> Drawing:
     rows = gather.summary_of(exhibit)
+    paper = [(f"{row['model']} (paper)", row) for row in exhibit.get("paper") or []]
     variants = []
     for model in gather.names(rows, "model"):
         of_model = gather.those(rows, model=model)
-        panels = [
-            {
-                "title": title,
-                "rows": gather.names(of_model, "task"),
-                "series": [
-                    {"name": part, "points": [triple(row[part].get(name)) for row in of_model]} for part in STAGES
-                ],
-            }
-            for name, title in SHAPES.items()
-        ]
+        panels = []
+        for name, title in SHAPES.items():
+            known = [(label, row[name]) for label, row in paper if row.get(name)]
+            series = [
+                {
+                    "name": part,
+                    "points": [triple(row[part].get(name)) for row in of_model] + [triple(x[i]) for _, x in known],
+                }
+                for i, part in enumerate(STAGES)
+            ]
+            labels = [*gather.names(of_model, "task"), *(label for label, _ in known)]
+            panels.append({"title": title, "rows": labels, "series": series})
         variants.append({"at": [model], "joined": True, "panels": panels})
     return _drawing("dots", [_MODEL], variants, None)
 
@@ -174,7 +193,7 @@ def _subsets(exhibit: Exhibit) -> Drawing:
                     {"name": name, "points": [triple(each[key]) for each in of_size]} for name, key in series.items()
                 ],
             }
-            variants.append({"at": [*fit, str(size)], "joined": False, "panels": [panel]})
+            variants.append({"at": [*fit, str(size)], "joined": True, "panels": [panel]})
     return _drawing("dots", keys, variants, "target")
 
 
@@ -184,7 +203,7 @@ def _trajectories(exhibit: Exhibit) -> Drawing:
         rows = gather.trajectories(exhibit, model)
         titles = {
             "correlation": "Correlation with the pattern before training",
-            "mse": "Mean squared difference from it",
+            "mse": "Mean squared difference from it (MSE)",
         }
         panels = [
             {
@@ -259,14 +278,14 @@ def _ablation(exhibit: Exhibit) -> Drawing:
 
 
 _MAKERS: dict[str, tuple[str, Callable[[Exhibit], Drawing]]] = {
-    "base_rates": ("base_rates", _scores("task", "stage", joined=True)),
+    "base_rates": ("base_rates", _base_rates),
     "table1": ("table1", _shapes),
     "fig1": ("fig1", _heat_maps),
     "fig2": ("fig2", _matrices),
     "fig4": ("fig4", _subsets),
     "fig5": ("fig5", _trajectories),
     "patterns": ("fig5", _patterns),
-    "table2": ("table2", _scores("target", "arm")),
-    "table3": ("table3", _scores("target", "arm")),
+    "table2": ("table2", _arms),
+    "table3": ("table3", _arms),
     "ablation": ("ablation", _ablation),
 }

@@ -177,24 +177,28 @@ def _notes(name: str, exhibit: Mapping[str, Any], results: Mapping[str, Any]) ->
     if counts:
         size = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
         notes.append(f"n = {size} examples per task")
-    if name in ("fig1", "patterns", "fig3"):
-        notes.append("one seed at a time" if name == "fig1" and seeds > 1 else f"seed {_first_seed(results)}")
+    if name == "fig1":
+        notes.append("Each seed is a training run of its own" if seeds > 1 else f"Seed {_first_seed(results)}")
+    elif name in ("patterns", "fig3"):
+        notes.append(f"Seed {_first_seed(results)}")
     elif name == "fig2":
-        notes.append("hover for 95 % intervals over examples" + (" (choose a single seed)" if seeds > 1 else ""))
+        notes.append(
+            "Point at a cell for its 95 % interval over examples" + (" (of a single seed)" if seeds > 1 else "")
+        )
     elif name == "fig4":
         notes.append(
-            "intervals: Student's t over seeds, 95 %" if seeds > 1 else "one seed: no intervals in the drawing"
+            "Intervals: Student's t over seeds, 95 %" if seeds > 1 else "One seed: no intervals in the drawing"
         )
-        notes.append("● the tasks that the target is made of")
+        notes.append("● marks the tasks that the target is made of")
     elif seeds > 1:
-        notes.append(f"means over {seeds} seeds; intervals: Student's t over seeds, 95 %")
+        notes.append(f"Means over {seeds} seeds; intervals: Student's t over seeds, 95 %")
     else:
-        notes.append(
-            "one seed; intervals are over examples only, 95 %, so they do not cover the luck of a training run"
-        )
+        notes.append("One seed; intervals are over examples, 95 %, and do not cover the luck of a training run")
     if name in ("table2", "table3"):
         arms = gather.names(exhibit.get("rows"), "arm")
-        notes.append(f"{len(arms)} arms compared, no correction for many comparisons")
+        notes.append(
+            f"{len(arms)} arms, no correction for many comparisons; the dashed line is training on the target only"
+        )
     return notes
 
 

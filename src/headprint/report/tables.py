@@ -12,10 +12,11 @@ from headprint.study.estimates import mean_of, number, value_of, values_of, writ
 
 
 class Cell(NamedTuple):
-    """What is written, and the number to sort by (None: the text)."""
+    """What is written, the number to sort by (None: the text), and whether it stands out."""
 
     text: str
     sort: float | None = None
+    strong: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Cell | str
     return Table(title, [columns[i] for i in kept], [[row[i] for i in kept] for row in cells], note)
 
 
-def estimate(of: Any, digits: int = 2, *, percent: bool = False, signed: bool = False) -> Cell:
+def estimate(of: Any, digits: int | None = 2, *, percent: bool = False, signed: bool = False) -> Cell:
     """An estimate with its interval."""
     return Cell(written(of, digits, percent=percent, signed=signed), value_of(of))
 
@@ -160,7 +161,7 @@ def fig5(exhibit: Mapping[str, Any]) -> list[Table | None]:
             *(_mean((run.get(name) or [None])[-1] for run in of) for name in ("correlation", "mse")),
         )
         steps = _plain(max((run["steps"][-1] for run in of), default=None))
-        cells = [estimate(half, 0), steps, estimate(ends[0], 3), estimate(ends[1], 6)]
+        cells = [estimate(half, 0), steps, estimate(ends[0], 3), estimate(ends[1], None)]
         lines.append([_model({"model": model}, runs), task, *cells])
     columns = ["Model", "Task", "Half of the MSE by step", "of", "Correlation at the end", "MSE at the end"]
     return [table("Along training", columns, lines)]

@@ -43,7 +43,7 @@ def mixture(exhibits: Mapping[str, Any]) -> Finding:
     """Table 2: the pattern mixture first against target rows only and against a random mixture first."""
     table = exhibits.get("table2") or {}
     paper = "; ".join(
-        "{model}: {target:.1f} → {mixture:.1f} (random mix {random:.1f})".format(**row)
+        "{model}, MathBench: {target:.1f} → {mixture:.1f} % (random {random:.1f} %)".format(**row)
         for row in table.get("paper") or []
     )
     checks, told, numbers = [], [], []

@@ -64,19 +64,26 @@ def difference(a: Any, b: Any) -> Estimate:
     }
 
 
-def number(value: float | None, digits: int = 2, *, percent: bool = False, signed: bool = False) -> str:
-    """A number for people: ``0.42``, ``−3.1``, ``12.0 %``; a dash where there is none."""
+def number(value: float | None, digits: int | None = 2, *, percent: bool = False, signed: bool = False) -> str:
+    """A number for people: ``0.42``, ``−3.1``, ``12.0 %``; a dash where there is none.
+
+    Args:
+        value: The number.
+        digits: After the point; of a percentage two fewer, but one at least; None: three significant ones.
+        percent: Write a share in percent.
+        signed: Write a plus, too.
+    """
     if value is None:
         return "–"
+    plus = "+" if signed else ""
     if percent:
-        value, digits = 100 * value, max(digits - 2, 1)
-    text = f"{value:{'+' if signed else ''},.{digits}f}"
-    if value and not float(text.replace(",", "")):  # too small for so many digits
-        text = f"{value:{'+' if signed else ''}.1e}"
-    return text.replace("-", "−") + (" %" if percent else "")
+        text = f"{100 * value:{plus},.{max((digits or 0) - 2, 1)}f} %"
+    else:
+        text = f"{value:{plus}.3g}" if digits is None else f"{value:{plus},.{digits}f}"
+    return text.replace("-", "−")
 
 
-def written(estimate: Any, digits: int = 2, *, percent: bool = False, signed: bool = False) -> str:
+def written(estimate: Any, digits: int | None = 2, *, percent: bool = False, signed: bool = False) -> str:
     """An estimate for people: ``0.42 [0.38, 0.46]``."""
     text = number(value_of(estimate), digits, percent=percent, signed=signed)
     ends = ends_of(estimate)

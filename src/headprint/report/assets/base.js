@@ -65,6 +65,11 @@ function largest(...matrices) {
   for (const matrix of matrices) for (const row of matrix || []) for (const x of row) if (x !== null) high = Math.max(high, Math.abs(x));
   return high;
 }
+/* The size that all but the largest twentieth stay below: rates of heads that did next to nothing before are huge. */
+function nearlyLargest(matrix) {
+  const sizes = matrix.flat().filter((x) => x !== null).map(Math.abs).sort((a, b) => a - b);
+  return sizes.length ? sizes[Math.floor(0.95 * (sizes.length - 1))] : 0;
+}
 const combine = (a, b, how) => a.map((row, i) => row.map((x, j) => (x === null || b[i][j] === null ? null : how(x, b[i][j]))));
 
 const tip = {

@@ -49,6 +49,8 @@ function dots(panel, { width, joined }) {
     drawing.append(svg("line", { class: tick === 0 ? "zero" : "grid", x1: x(tick), x2: x(tick), y1: top, y2: height - below }),
       svg("text", { class: "tick", x: x(tick), y: height - 8, "text-anchor": "middle" }, sayTick(tick, percent) + (percent ? " %" : "")));
   }
+  if (panel.reference !== undefined && panel.reference !== null) drawing.append(
+    svg("line", { class: "reference", x1: inside(panel.reference), x2: inside(panel.reference), y1: top, y2: height - below }));
   rows.forEach((name, i) => {
     const middle = top + (i + 0.5) * high;
     if (i && !joined && series.length > 1) drawing.append(svg("line", { class: "grid", x1: 0, x2: width - right, y1: middle - high / 2, y2: middle - high / 2 }));

@@ -1,8 +1,9 @@
 // From a drawing's data to its panels. Each kind draws one variant into a node of some width.
 
-/* Panels beside each other, as many as fit. */
+/* The width of panels beside each other, as many as fit; on paper they may be smaller. */
 function widths(count, width, least) {
-  const columns = Math.max(1, Math.min(count, Math.floor((width + 24) / (least + 24))));
+  const smallest = state.printing ? Math.min(least, 300) * 0.8 : least;
+  const columns = Math.max(1, Math.min(count, Math.floor((width + 24) / (smallest + 24))));
   return Math.floor((width - 24 * (columns - 1)) / columns);
 }
 
@@ -13,13 +14,13 @@ const KINDS = {
     const relative = settings.relative && combine(variant.change, variant.before, (c, b) => (b === 0 ? null : c / b));
     const change = relative || variant.change;
     const levels = { high: largest(variant.before, after), diverging: false };
-    const changes = { high: largest(change), diverging: true };
+    const changes = { high: relative ? nearlyLargest(change) : largest(change), diverging: true };
     const each = widths(3, width, 250);
     node.append(el("div", { class: "panels" },
       heatMap({ title: "Before", matrix: variant.before, scale: levels, width: each }),
       heatMap({ title: "After", matrix: after, scale: levels, width: each }),
       heatMap({ title: relative ? "Change rate ΔAP / AP" : "Change ΔAP", matrix: change, scale: changes, width: each })),
-      colourBar(levels, "level (nats)"), colourBar(changes, relative ? "change rate" : "change (nats)"));
+      colourBars([levels, "level (nats)"], [changes, relative ? "change rate (the largest 5 % go beyond the colours)" : "change (nats)"]));
   },
 
   /* Task × task correlations. */
@@ -32,7 +33,7 @@ const KINDS = {
       read: (i, j) => `${variant.tasks[i]} and ${variant.tasks[j]}: ` +
         sayInterval(panel.value[i][j] === null ? null : [panel.value[i][j], panel.low && i !== j ? panel.low[i][j] : null, panel.high && i !== j ? panel.high[i][j] : null]),
     }));
-    node.append(el("div", { class: "panels" }, ...panels), colourBar(scale, "correlation over heads"));
+    node.append(el("div", { class: "panels" }, ...panels), colourBars([scale, "correlation over heads"]));
   },
 
   /* Weighted changes of basic tasks, their sum, and the complex task's change. */
@@ -41,17 +42,14 @@ const KINDS = {
     const terms = [...parts.map((task) => [`${say(weights[task])} × ${task}`, maps[task]]),
       ["fit", fitted], [`${target}${variant.r2 === null ? "" : ` (R² ${variant.r2.toFixed(2)})`}`, maps[target]]];
     const scale = { high: largest(...terms.map(([, matrix]) => matrix)), diverging: true };
-    const each = Math.min(300, widths(terms.length, width - 30 * terms.length, 180));
-    const operators = [...parts.slice(1).map(() => "+"), "=", "≈"];
-    const panels = terms.flatMap(([title, matrix], i) => [
-      i ? el("span", { class: "operator", "aria-hidden": "true" }, operators[i - 1]) : null,
-      heatMap({ title, matrix, scale, width: each }),
-    ]);
-    node.append(el("div", { class: "panels" }, ...panels), colourBar(scale, "change ΔAP (nats)"));
+    const each = Math.min(300, widths(terms.length, width, 180) - 24);
+    const operators = ["", ...parts.slice(1).map(() => "+ "), "= ", "≈ "];
+    const panels = terms.map(([title, matrix], i) => heatMap({ title: operators[i] + title, matrix, scale, width: each }));
+    node.append(el("div", { class: "panels" }, ...panels), colourBars([scale, "change ΔAP (nats)"]));
   },
 
   dots(node, variant, width) {
-    const each = widths(variant.panels.length, width, 340);
+    const each = widths(variant.columns ?? variant.panels.length, width, 340);
     const names = variant.panels[0].series.map((series) => series.name);
     if (names.length > 1) node.append(legend(names));
     node.append(el("div", { class: "panels" }, ...variant.panels.map((panel) =>
@@ -82,7 +80,7 @@ const KINDS = {
     const changed = { high: largest(...changes), diverging: true };
     if (state.printing) {
       node.append(el("div", { class: "panels" }, ...changes.map((matrix, k) =>
-        heatMap({ title: `Change at step ${steps[k]}`, matrix, scale: changed, width: 150 }))), colourBar(changed, "change since step 0"));
+        heatMap({ title: `Change at step ${steps[k]}`, matrix, scale: changed, width: 150 }))), colourBars([changed, "change since step 0"]));
       return;
     }
     const place = Math.min(settings.place ?? steps.length - 1, steps.length - 1);
@@ -102,7 +100,7 @@ const KINDS = {
     name();
     draw(place);
     node.append(el("div", { class: "controls" }, el("label", {}, "Step", range), reading), maps,
-      colourBar(levels, "level (nats)"), colourBar(changed, "change (nats)"));
+      colourBars([levels, "level (nats)"], [changed, "change (nats)"]));
   },
 
   /* One task's maps of two runs: before, after and change of each, on the same scales. */
@@ -115,7 +113,7 @@ const KINDS = {
       heatMap({ title: "Before", matrix: maps.before, scale: levels, width: each }),
       heatMap({ title: "After", matrix: maps.after, scale: levels, width: each }),
       heatMap({ title: "Change", matrix: maps.change, scale: changes, width: each }))));
-    node.append(colourBar(levels, "level (nats)"), colourBar(changes, "change (nats)"));
+    node.append(colourBars([levels, "level (nats)"], [changes, "change (nats)"]));
   },
 };
 
@@ -153,8 +151,8 @@ function mount(node, drawing) {
     const variant = current();
     const panel = controls(variant);
     node.replaceChildren();
-    if (panel) node.append(panel);
-    if (state.printing && keys.length) node.append(el("h4", {}, title(variant)));
+    if (panel && !state.printing) node.append(panel);
+    if (state.printing && title(variant)) node.append(el("h4", {}, title(variant)));
     KINDS[drawing.kind](node, variant, width, settings);
     if (state.printing && drawing.expand) for (const other of others(variant)) {
       const block = el("div", { class: "print-only" }, el("h4", {}, title(other)));
@@ -165,7 +163,8 @@ function mount(node, drawing) {
   }
   const panelIndex = (variant, k) => keys.slice(0, k).filter((_, i) =>
     new Set(variants.filter((each) => fits(each, i)).map((each) => each.at[i])).size > 1).length;
-  const title = (variant) => keys.map(([, label], k) => `${label.toLowerCase()}: ${variant.at[k]}`).join(" · ");
+  const varies = keys.map((_, k) => new Set(variants.map((each) => each.at[k])).size > 1);
+  const title = (variant) => keys.map(([, label], k) => varies[k] && `${label}: ${variant.at[k]}`).filter(Boolean).join(" · ");
   function others(variant) {
     const k = keys.findIndex(([key]) => key === drawing.expand);
     return variants.filter((each) => each !== variant && each.at.every((value, i) => i === k || value === variant.at[i]));

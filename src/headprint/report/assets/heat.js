@@ -23,10 +23,10 @@ function heatMap(options) {
       x: left + j * cell, y: i * cell, width: cell, height: cell, fill: rgb && css(rgb), class: rgb ? null : "empty",
       ...hovering(() => read(i, j)),
     }));
-    if (options.write && rgb && cell >= 30 && i !== j) {
+    if (options.write && rgb && cell >= (state.printing ? 21 : 30) && i !== j) {
       drawing.append(svg("text", {
         x: left + (j + 0.5) * cell, y: (i + 0.5) * cell + 4, "text-anchor": "middle", "pointer-events": "none",
-        style: `fill:${inkOn(rgb)};font-size:${cell >= 38 ? 11 : 10}px`,
+        style: `fill:${inkOn(rgb)};font-size:${cell >= 38 ? 11 : cell >= 30 ? 10 : 8}px`,
       }, value.toFixed(2).replace("0.", ".").replace("-", "−")));
     }
   }
@@ -75,7 +75,8 @@ function axis(drawing, options, { rows, columns, cell, left }) {
 }
 const clipped = (name, most) => (name.length > most ? `${name.slice(0, most - 1)}…` : name);
 
-/* A colour bar with its ends (and 0) named. */
+/* Colour bars with their ends (and 0) named: [scale, label] each. */
+const colourBars = (...bars) => el("div", { class: "bars" }, ...bars.map(([scale, label]) => colourBar(scale, label)));
 function colourBar(scale, label) {
   const [width, steps] = [160, 40];
   const bar = svg("svg", { width: width + 2, height: 28, viewBox: `0 0 ${width + 2} 28`, "aria-hidden": "true" });
