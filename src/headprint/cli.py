@@ -26,6 +26,7 @@ from headprint.commands.mix import mix
 from headprint.commands.report import report
 from headprint.commands.select import select
 from headprint.commands.show import show
+from headprint.commands.study import study
 from headprint.commands.train import train
 from headprint.commands.verify import verify
 from headprint.errors import InputError
@@ -38,7 +39,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (extract, show, diff, verify, bench, compare, decompose, mix, select, train, report, evaluate, ablate):
+for _command in (
+    extract,
+    show,
+    diff,
+    verify,
+    bench,
+    compare,
+    decompose,
+    mix,
+    select,
+    train,
+    report,
+    study,
+    evaluate,
+    ablate,
+):
     app.command()(_command)
 
 

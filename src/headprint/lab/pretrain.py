@@ -9,10 +9,10 @@ import itertools
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -23,6 +23,8 @@ from headprint.lab.corpus import documents
 from headprint.lab.tokenizer import train_tokenizer
 
 TOKENIZER_DOCUMENTS = 20_000
+
+Text: TypeAlias = Callable[[int], Iterator[str]]
 
 
 @dataclass(frozen=True)
@@ -88,15 +90,18 @@ def build_model(settings: Settings, tokenizer: PreTrainedTokenizerFast) -> Llama
     )
 
 
-def batches(settings: Settings, tokenizer: PreTrainedTokenizerFast, *, start: int = 0) -> Iterator[torch.Tensor]:
+def batches(
+    settings: Settings, tokenizer: PreTrainedTokenizerFast, *, start: int = 0, text_of: Text = documents
+) -> Iterator[torch.Tensor]:
     """Packed rows of `bos document eos bos document eos …`, one (rows, length) int64 tensor per step.
 
     Args:
         settings: seed, row lengths, tokens per step.
         tokenizer: turns documents into tokens.
         start: steps to skip, for a resumed run (their text is generated, not learned from).
+        text_of: endless documents of a seed.
     """
-    text = documents(settings.seed)
+    text = text_of(settings.seed)
     buffer: list[int] = []
     for step in itertools.count():
         length = row_length(step, settings)
@@ -146,11 +151,17 @@ def loss_on(model: LlamaForCausalLM, rows: torch.Tensor, *, bf16: bool) -> torch
 
 @torch.no_grad()
 def held_out_loss(
-    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, settings: Settings, *, count: int = 16
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    settings: Settings,
+    *,
+    count: int = 16,
+    text_of: Text = documents,
 ) -> float:
     """Mean loss, in nats, on `count` batches of text that no training run with these settings sees."""
     other = Settings(**{**asdict(settings), "seed": settings.seed + 1_000_003})
-    losses = [loss_on(model, rows, bf16=False).item() for rows in itertools.islice(batches(other, tokenizer), count)]
+    unseen = itertools.islice(batches(other, tokenizer, text_of=text_of), count)
+    losses = [loss_on(model, rows, bf16=False).item() for rows in unseen]
     return sum(losses) / len(losses)
 
 
@@ -180,6 +191,7 @@ def pretrain(
     minutes: float | None = None,
     save_every: float = 300.0,
     compile_model: bool = False,
+    text_of: Text = documents,
 ) -> dict[str, Any]:
     """Run or resume a pretraining.
 
@@ -189,6 +201,7 @@ def pretrain(
         minutes: stop after so long, keeping the state; the next call with the same settings goes on from there.
         save_every: seconds between checkpoints.
         compile_model: use torch.compile.
+        text_of: endless documents of a seed; the laboratory's own, unless another model is wanted.
 
     Returns:
         What `pretraining.json` holds: settings, steps done, tokens, losses, throughput.
@@ -208,7 +221,7 @@ def pretrain(
         model.load_state_dict(state["model"])
     else:
         state = {"step": 0, "seconds": 0.0, "losses": []}
-        sample = itertools.islice(documents(settings.seed), TOKENIZER_DOCUMENTS)
+        sample = itertools.islice(text_of(settings.seed), TOKENIZER_DOCUMENTS)
         tokenizer = train_tokenizer(sample, vocab_size=settings.vocab_size, context=settings.context)
         model = build_model(settings, tokenizer)
     optimizer = make_optimizer(model, settings)
@@ -239,7 +252,7 @@ def pretrain(
             "tokens": step * settings.tokens_per_step,
             "seconds": round(seconds),
             "tokens_per_second": round(step * settings.tokens_per_step / seconds),
-            "held_out_loss": round(held_out_loss(model, tokenizer, settings), 4),
+            "held_out_loss": round(held_out_loss(model, tokenizer, settings, text_of=text_of), 4),
             "losses": losses,
             "torch": torch.__version__,
         }
@@ -257,7 +270,7 @@ def pretrain(
     step = state["step"]
     with Progress(*columns) as progress:
         bar = progress.add_task("", total=settings.steps, completed=step, loss=math.nan, speed=0.0)
-        for rows in itertools.islice(batches(settings, tokenizer, start=step), settings.steps - step):
+        for rows in itertools.islice(batches(settings, tokenizer, start=step, text_of=text_of), settings.steps - step):
             # Measured on one core: eager is the faster kernel for rows of 128 tokens, SDPA for rows of 512.
             model.set_attn_implementation("eager" if rows.shape[1] == settings.short else "sdpa")
             for group in optimizer.param_groups:

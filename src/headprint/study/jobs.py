@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -163,9 +164,17 @@ def _begin(threads: int) -> None:
     from transformers.utils import logging
 
     torch.set_num_threads(threads)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     logging.disable_progress_bar()  # the study has its own
     logging.set_verbosity_error()
     sys.stdout = sys.stderr  # the study's results have stdout to themselves
+
+
+def _end_with(parent: int) -> None:
+    """Leave when the study is killed: a worker that goes on would write where the resumed study works."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
 
 
 def _task(job: Job, cache: Path) -> dict[str, Any]:
