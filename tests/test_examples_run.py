@@ -36,6 +36,8 @@ def _check(name: str, printed: str) -> None:
     if name == "verify_your_own_model":
         verdicts = [line.split(":")[0].strip() for line in printed.splitlines() if "exact: " in line]
         assert verdicts == ["exact", "NOT exact", "NOT exact"]
+    if name == "track_your_own_trainer":
+        assert "the same weights without the tracker, to the bit: True" in printed
     if name == "before_and_after_training":
         line = next(line for line in printed.splitlines() if line.startswith("mean loss"))
         before, after = (float(word) for word in line.split() if word.replace(".", "").isdigit())
