@@ -14,15 +14,16 @@ from torch import nn
 
 import headprint
 from headprint import models
-from headprint.ablate import RANDOM, Ablation, Trial, ablate, head_means, switched_off
+from headprint.ablate import ablate, head_means, switched_off
+from headprint.ablation import RANDOM, Ablation, Trial
 from headprint.cli import run
 from headprint.errors import InputError
 from headprint.heads import locate
 from headprint.matrix import Pattern
 from plain import losses as plain_losses
 from plain import random_examples, rows
-from test_evaluate import small, text_rows
 from toy_models import toy_model
+from toy_rows import small, text_rows
 from toy_tokenizers import toy_tokenizer
 
 LENGTHS = [5, 17, 9, 12, 30, 8]
@@ -174,6 +175,23 @@ def test_draws_are_seeded_of_all_heads_and_do_not_depend_on_the_other_ks() -> No
     assert {head for heads in both for head in heads} == {(layer, head) for layer in range(3) for head in range(4)}
 
 
+def test_draws_of_the_same_layers_have_as_many_of_each() -> None:
+    model, data = toy_model("llama"), rows(random_examples([5, 6]))
+    orders = {"a": [(0, 0), (2, 1), (0, 3), (1, 1)], "b": [(1, 0), (1, 1), (1, 2), (1, 3)]}
+    study = ablate(model, None, data, orders=orders, ks=(3,), random=2, same_layers=40)
+    drawn = [trial.heads for trial in study.of("random:a", 3)]
+    assert all(len(set(heads)) == 3 and [layer for layer, _ in heads] == [0, 0, 2] for heads in drawn)
+    assert {head for heads in drawn for head in heads} == {(layer, head) for layer in (0, 2) for head in range(4)}
+    assert all({layer for layer, _ in trial.heads} == {1} for trial in study.of("random:b", 3))
+    own = study.of("a", 3)[0].losses.mean()
+    hurt = sum(trial.losses.mean() >= own for trial in study.of("random:a", 3))
+    assert study.p("a", 3, among="random:a") == pytest.approx((1 + hurt) / 41)
+    table = {(row["choice"], row["k"]): row for row in study.to_dict()["rows"]}
+    assert table["a", 3]["p_same_layers"] == study.p("a", 3, among="random:a")
+    assert table["random:a", 3]["p"] is None
+    assert table["random:a", 3]["draws"] == 40
+
+
 def test_the_same_heads_are_run_once(monkeypatch) -> None:
     from headprint.heldout import HeldOut
 
@@ -242,9 +260,10 @@ def test_statistics_by_hand() -> None:
         ({"orders": {"x": [(0, 1), (0, 1)]}}, "layer 0 head 1 is named twice"),
         ({"orders": {"x": [(0, 1)]}, "ks": (2,)}, "the order 'x' has 1 heads, and 2 are to be switched off"),
         ({"orders": {"random": [(0, 1)]}}, "cannot be called 'random'"),
+        ({"orders": {"random:x": [(0, 1)]}}, "cannot be called 'random:x'"),
         ({"orders": {}, "ks": (13,)}, r"the numbers of heads are \[13\]; they want to be 1 to 12"),
         ({"orders": {}, "ks": (0,)}, "1 to 12"),
-        ({"orders": {}, "random": -1}, "0 or more, not -1 and 0"),
+        ({"orders": {}, "random": -1}, "0 or more, not -1, 0 and 0"),
         ({"orders": {}, "mode": "half"}, "mode is 'half'; it wants one of zero, mean"),
         ({"orders": {}, "mode": "mean", "means": np.zeros((2, 2, 2))}, r"means of shape \(3, 4, 8\), and they are"),
         ({"orders": {}, "scorer": "exakt"}, "no scorer 'exakt'"),
@@ -298,10 +317,11 @@ def test_the_command_gives_what_the_function_does(saved, capsys, monkeypatch) ->
     for ours, theirs in zip(found["rows"], wanted.to_dict()["rows"], strict=True):
         assert ours["loss"] == pytest.approx(theirs["loss"])
         assert (ours["choice"], ours["k"], ours["p"]) == (theirs["choice"], theirs["k"], theirs["p"])
-    assert run([*command, "--scorer", "final", "--max-new-tokens", "3"]) == 0
+    assert run([*command, "--scorer", "final", "--max-new-tokens", "3", "--same-layers", "2"]) == 0
     shown = capsys.readouterr().out
     assert "all 12 heads on: loss" in shown
-    assert "random, 4 draws" in shown
+    assert "over draws (2, 4)" in " ".join(shown.split())
+    assert "random:active" in shown
     assert "accuracy" in shown
 
 

@@ -11,7 +11,7 @@ import pytest
 import headprint
 from headprint.errors import InputError
 from headprint.harness import Score, harness
-from test_evaluate import small
+from toy_rows import small
 from toy_tokenizers import toy_tokenizer
 
 RESULTS = {

@@ -12,7 +12,7 @@ import torch
 from headprint import exam
 from headprint.errors import InputError
 from headprint.mathbench import mathbench, rotations
-from test_evaluate import small
+from toy_rows import small
 from toy_tokenizers import PLAIN_CHAT, toy_tokenizer
 
 FILES = Path(__file__).parent / "mathbench"

@@ -9,22 +9,21 @@ random, many times: a head that matters should cost more than a random one.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import nn
 
 from headprint import progress as bars
+from headprint.ablation import RANDOM, Ablation, Trial, is_random
 from headprint.errors import InputError
-from headprint.evaluate import mean_interval, take_rows, wilson
+from headprint.evaluate import take_rows
 from headprint.exam import Scorer, check_scorer, exam
 from headprint.heads import HeadMap, locate
 from headprint.heldout import HeldOut, examples_of
-from headprint.intervals import Interval
 from headprint.switches import (
     HeadId,
     Mode,
@@ -46,148 +45,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RANDOM", "Ablation", "Trial", "ablate", "head_means", "switched_off"]
 
-RANDOM = "random"
-"""The order of heads drawn by chance."""
-
-
-@dataclass(frozen=True)
-class Trial:
-    """Some heads switched off.
-
-    Attributes:
-        choice: The order that they are the first of, or ``"random"``.
-        heads: k pairs of layer and head.
-        losses: (N,) each row's loss in nats without them.
-        right: (N,) which answers are right without them; None if they were not asked.
-    """
-
-    choice: str
-    heads: tuple[HeadId, ...]
-    losses: NDArray[np.float64] = field(repr=False)
-    right: NDArray[np.bool_] | None = field(default=None, repr=False)
-
-    @property
-    def k(self) -> int:
-        """How many heads are off."""
-        return len(self.heads)
-
-
-@dataclass(frozen=True)
-class Ablation:
-    """What switching heads off does.
-
-    Attributes:
-        intact: The model as it is.
-        trials: Every set of heads that was switched off.
-        mode: What took the place of a head's output.
-        heads: How many heads there are.
-        confidence: Of all intervals.
-    """
-
-    intact: Trial
-    trials: list[Trial]
-    mode: Mode
-    heads: int
-    confidence: float = 0.95
-
-    @property
-    def n(self) -> int:
-        """Rows."""
-        return len(self.intact.losses)
-
-    @cached_property
-    def cells(self) -> list[tuple[str, int]]:
-        """Every order and number of heads that was tried."""
-        return list(dict.fromkeys((trial.choice, trial.k) for trial in self.trials))
-
-    def of(self, choice: str, k: int) -> list[Trial]:
-        """The trials of one order and number of heads: one, or all draws of random ones.
-
-        Raises:
-            InputError: There is none.
-        """
-        found = [trial for trial in self.trials if (trial.choice, trial.k) == (choice, k)]
-        if not found:
-            tried = ", ".join(f"{name} {count}" for name, count in self.cells)
-            raise InputError(f"{choice!r} with {k} heads was not tried; there is {tried}")
-        return found
-
-    def rise(self, choice: str, k: int) -> Interval:
-        """How much the loss rises, in nats.
-
-        Of an order: with the interval over rows, paired (each row against itself). Of random heads: the mean over
-        draws, with the range that holds the central 95% (the confidence) of them.
-        """
-        changes = [trial.losses - self.intact.losses for trial in self.of(choice, k)]
-        if choice != RANDOM:
-            return mean_interval(changes[0], self.confidence)
-        return self._range([float(change.mean()) for change in changes])
-
-    def accuracy_change(self, choice: str, k: int) -> Interval | None:
-        """How much the accuracy rises (it falls below 0), likewise; None where answers were not asked."""
-        intact = self.intact.right
-        asked = [trial.right for trial in self.of(choice, k) if trial.right is not None]
-        if intact is None or not asked:
-            return None
-        changes = [right.astype(float) - intact for right in asked]
-        if choice != RANDOM:
-            return mean_interval(changes[0], self.confidence)
-        return self._range([float(change.mean()) for change in changes])
-
-    def _range(self, draws: Sequence[float]) -> Interval:
-        tail = (1 - self.confidence) / 2
-        low, high = np.quantile(draws, [tail, 1 - tail]) if len(draws) > 1 else (np.nan, np.nan)
-        return Interval(float(np.mean(draws)), float(low), float(high))
-
-    def p(self, choice: str, k: int) -> float | None:
-        """How likely k random heads are to hurt at least as much: (1 + draws that do) / (1 + draws).
-
-        The order's own set counts as one draw, so that p is never 0 (Phipson and Smyth 2010,
-        https://doi.org/10.2202/1544-6115.1585). None without random draws, and for them themselves.
-        """
-        if choice == RANDOM or (RANDOM, k) not in self.cells:
-            return None
-        own = self.of(choice, k)[0].losses.mean()
-        draws = self.of(RANDOM, k)
-        return (1 + sum(bool(draw.losses.mean() >= own) for draw in draws)) / (1 + len(draws))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain types, for JSON: one entry of ``rows`` for each order and k, and every trial's heads and mean loss."""
-        rows = []
-        for choice, k in self.cells:
-            accuracy = self.accuracy_change(choice, k)
-            rows.append(
-                {
-                    "choice": choice,
-                    "k": k,
-                    "draws": len(self.of(choice, k)),
-                    "loss": self.rise(choice, k).to_dict(),
-                    "accuracy": accuracy and accuracy.to_dict(),
-                    "p": self.p(choice, k),
-                }
-            )
-        right = self.intact.right
-        return {
-            "mode": self.mode,
-            "n": self.n,
-            "heads": self.heads,
-            "confidence": self.confidence,
-            "intact": {
-                "loss": mean_interval(self.intact.losses, self.confidence).to_dict(),
-                "accuracy": None if right is None else wilson(int(right.sum()), self.n, self.confidence).to_dict(),
-            },
-            "rows": rows,
-            "trials": [
-                {
-                    "choice": trial.choice,
-                    "heads": [list(head) for head in trial.heads],
-                    "loss": float(trial.losses.mean()),
-                    "accuracy": None if trial.right is None else float(trial.right.mean()),
-                }
-                for trial in self.trials
-            ],
-        }
-
 
 def ablate(
     model: nn.Module,
@@ -199,6 +56,7 @@ def ablate(
     mode: Mode = "zero",
     means: NDArray[np.float64] | None = None,
     random: int = 20,
+    same_layers: int = 0,
     seed: int = 0,
     scorer: Scorer | None = None,
     scored_draws: int = 3,
@@ -223,6 +81,8 @@ def ablate(
             does not depend on the input (Wang et al. 2022, https://arxiv.org/abs/2211.00593).
         means: For ``"mean"``: :func:`head_means` of other rows; None takes those of ``rows``.
         random: Draws of k random heads, of all heads alike, for each k.
+        same_layers: Draws, for each order and k, of as many random heads of each layer as the order's heads are from:
+            whether it is the heads that matter, or only the layers that they are in.
         seed: Of the draws. The draws of one k do not depend on the other ks.
         scorer: Also ask the rows' questions (:func:`headprint.evaluate`), which takes far longer than the loss.
         scored_draws: For how many of the random draws.
@@ -239,7 +99,7 @@ def ablate(
         headprint.heads.UnsupportedModel: The model has no heads that could be switched off.
     """
     heads = locate(model)
-    plan = _plan(heads, orders, ks, random, seed)
+    plan = _plan(heads, orders, ks, random, same_layers, seed)
     check_mode(mode)  # these too before anything is run
     check_scorer(scorer or "none")
     if means is not None:
@@ -266,12 +126,17 @@ def ablate(
         intact = trial("intact", (), True)
         if mode == "mean" and means is None:  # now that batches are known to fit
             means = means_of(heldout, heads)
-        trials = [trial(choice, off, choice != RANDOM or draw < scored_draws) for choice, draw, off in plan]
+        trials = [trial(choice, off, not is_random(choice) or draw < scored_draws) for choice, draw, off in plan]
     return Ablation(intact, trials, mode, len(all_heads(heads)), confidence)
 
 
 def _plan(
-    heads: HeadMap, orders: Mapping[str, Sequence[Sequence[Any]]], ks: Sequence[int], random: int, seed: int
+    heads: HeadMap,
+    orders: Mapping[str, Sequence[Sequence[Any]]],
+    ks: Sequence[int],
+    random: int,
+    same_layers: int,
+    seed: int,
 ) -> list[tuple[str, int, tuple[HeadId, ...]]]:
     """Every set of heads to switch off: its order, the number of its draw, its heads.
 
@@ -279,10 +144,10 @@ def _plan(
         InputError: An order is too short, or a number of heads is out of range.
     """
     everything = all_heads(heads)
-    if random < 0 or seed < 0:
-        raise InputError(f"random draws and seeds are 0 or more, not {random} and {seed}")
-    if RANDOM in orders:
-        raise InputError(f"an order cannot be called {RANDOM!r}: that is what the draws are called")
+    if min(random, same_layers, seed) < 0:
+        raise InputError(f"draws and seeds are 0 or more, not {random}, {same_layers} and {seed}")
+    if taken := next(filter(is_random, orders), None):
+        raise InputError(f"an order cannot be called {taken!r}: that is what the draws are called")
     if not ks or min(ks) < 1 or max(ks) > len(everything):
         raise InputError(f"the numbers of heads are {list(ks)}; they want to be 1 to {len(everything)}")
     ranked = {name: head_ids(heads, order) for name, order in orders.items()}
@@ -293,7 +158,15 @@ def _plan(
                 raise InputError(f"the order {name!r} has {len(order)} heads, and {k} are to be switched off")
             plan.append((name, 0, tuple(order[:k])))
         rng = np.random.default_rng([seed, k])
-        for draw in range(random):
-            picked = rng.choice(len(everything), k, replace=False)
-            plan.append((RANDOM, draw, tuple(everything[i] for i in sorted(picked))))
+        plan += [(RANDOM, draw, _drawn(rng, everything, k)) for draw in range(random)]
+        for name, order in ranked.items():
+            rng = np.random.default_rng([seed, k])
+            per_layer = sorted(Counter(layer for layer, _ in order[:k]).items())
+            for draw in range(same_layers):
+                parts = [_drawn(rng, [x for x in everything if x[0] == layer], n) for layer, n in per_layer]
+                plan.append((f"{RANDOM}:{name}", draw, tuple(head for part in parts for head in part)))
     return plan
+
+
+def _drawn(rng: np.random.Generator, heads: Sequence[HeadId], k: int) -> tuple[HeadId, ...]:
+    return tuple(heads[i] for i in sorted(rng.choice(len(heads), k, replace=False)))

@@ -14,7 +14,7 @@ from headprint.errors import InputError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from headprint.ablate import Ablation
+    from headprint.ablation import Ablation
     from headprint.pattern import Pattern
 
 Mode = Literal["zero", "mean"]
@@ -50,6 +50,12 @@ def ablate(
     random: Annotated[
         int, typer.Option(metavar="N", min=0, help="Draws of as many random heads.", rich_help_panel=_HEADS)
     ] = 20,
+    same_layers: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, help="Draws of random heads of the same layers, for each order.", rich_help_panel=_HEADS
+        ),
+    ] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Of the draws.", rich_help_panel=_HEADS)] = 0,
     mode: Annotated[
         Mode, typer.Option(help="A head gives nothing, or its mean over the rows' tokens.", rich_help_panel=_HEADS)
@@ -104,6 +110,7 @@ def ablate(
             ks=counts,
             mode=mode,
             random=random,
+            same_layers=same_layers,
             seed=seed,
             scorer=scorer,
             n=limit,
@@ -114,7 +121,7 @@ def ablate(
         )
     result: dict[str, Any] = {"model": model, "data": data}
     result |= {"pattern": pattern and str(pattern), "change": change and str(change)}
-    result |= {"random": random, "seed": seed, "scorer": scorer, **study.to_dict()}
+    result |= {"random": random, "same_layers": same_layers, "seed": seed, "scorer": scorer, **study.to_dict()}
     if out:
         files.write_json(out, result)
     if json:
@@ -145,23 +152,29 @@ def _counts(text: str) -> list[int]:
 def _shown(study: Ablation) -> list[RenderableType]:
     from rich.table import Table
 
+    from headprint.ablation import RANDOM, is_random
+
     intact = study.to_dict()["intact"]
     asked = intact["accuracy"] is not None
-    columns = ("heads off", "", "loss", *(("accuracy",) if asked else ()), "p")
+    draws = ", ".join(sorted({str(len(study.of(*cell))) for cell in study.cells if is_random(cell[0])}))
+    layered = any(":" in choice for choice, _ in study.cells)
+    columns = ("heads off", "", "loss", *(["accuracy"] if asked else []), "p", *(["p, same layers"] if layered else []))
     table = Table(*columns, box=None, pad_edge=False, header_style="dim")
     for choice, k in study.cells:
-        p, accuracy = study.p(choice, k), study.accuracy_change(choice, k)
-        name = f"random, {len(study.of(choice, k))} draws" if choice == "random" else choice
-        cells = [str(k), name, str(study.rise(choice, k))]
+        accuracy = study.accuracy_change(choice, k)
+        cells = [str(k), choice]
+        cells.append(str(study.rise(choice, k)))
         if asked:
             cells.append("" if accuracy is None else str(accuracy))
-        table.add_row(*cells, "" if p is None else f"{p:.3f}")
+        for p in (study.p(choice, k), study.p(choice, k, among=f"{RANDOM}:{choice}")):
+            cells.append("" if p is None else f"{p:.3f}")
+        table.add_row(*cells[: len(columns)])
     first = f"all {study.heads} heads on: loss {intact['loss']['value']:.3f} nats"
     if asked:
         first += f", {intact['accuracy']['value']:.1%} right"
     return [
         f"{first} ({study.n:,} rows)",
         table,
-        "Changes against all heads on; ranges over rows, of random heads over draws.",
+        f"Changes against all heads on. Ranges: over rows; of random heads, over draws ({draws}).",
         "p: how likely random heads hurt at least as much.",
     ]
