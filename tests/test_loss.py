@@ -15,7 +15,7 @@ from toy_models import toy_model
 
 
 def gradient_of_embeddings(model, batch, **options):
-    """Token losses (B, T), and ∂L/∂embeddings as a witness of the backward."""
+    """Token losses (B, T), and ∂L/∂embeddings of the latest forward as a witness of the backward."""
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     embeddings = []
@@ -24,7 +24,7 @@ def gradient_of_embeddings(model, batch, **options):
     )
     nll = backward(model, batch.inputs(), batch.labels, token_weights(batch.labels, "mean"), **options)
     handle.remove()
-    return nll, embeddings[0].grad
+    return nll, embeddings[-1].grad
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma2", "cohere", "granite", "gptj", "opt", "bert", "deepseek_v3"])
@@ -53,6 +53,36 @@ def test_a_model_without_a_named_body_takes_full_logits(monkeypatch) -> None:
     found = gradient_of_embeddings(model, batch)
     assert error(found[0], expected[0]) < 1e-6
     assert error(found[1], expected[1]) < 1e-6
+
+
+def test_a_forward_that_bypasses_its_body_takes_full_logits(monkeypatch) -> None:
+    model, batches = toy_model("llama").eval(), [collate(random_examples(lengths)) for lengths in ((9, 6), (5, 7))]
+    expected = [gradient_of_embeddings(model, batch) for batch in batches]
+    body, bodies = model.model, []
+
+    def forward(**inputs):
+        """The same numbers from the body's forward itself, which nothing can take the place of."""
+        hidden = type(body).forward(body, **inputs)[0]
+        return type("Output", (), {"logits": model.lm_head(hidden)})
+
+    monkeypatch.setattr(model, "forward", forward)
+    loss._asks_body.pop(body)
+    body.register_forward_hook(lambda *_: bodies.append(1))
+    for batch, (nll, gradient) in zip(batches, expected, strict=True):
+        found = gradient_of_embeddings(model, batch)
+        assert error(found[0], nll) < 1e-6
+        assert error(found[1], gradient) < 1e-6
+    assert len(bodies) == 1  # the second batch knows
+
+
+def test_the_head_is_tried_once() -> None:
+    model, batch = toy_model("llama").eval(), collate(random_examples((9, 6)))
+    rows = []
+    model.lm_head.register_forward_hook(lambda _, args, __: rows.append(args[0].shape[1]))
+    for _ in range(3):
+        gradient_of_embeddings(model, batch)
+    labelled = int((batch.labels[:, 1:] != -100).sum())
+    assert rows == [1] + [labelled] * 3
 
 
 def test_the_bodys_forward_is_put_back_also_after_an_error() -> None:

@@ -10,8 +10,8 @@ arXiv 2410.10989). What remains is one backward through the body.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,9 @@ from headprint.heads import unwrap
 
 IGNORE = -100
 """The label of a position without loss, as everywhere in transformers."""
+
+_asks_body: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
+"""Of each body, whether its model's forward calls it: one small trial of the head, not one for every batch."""
 
 _LOGITS = {"cpu": 2**22}
 _LOGITS_ELSEWHERE = 2**27
@@ -135,15 +138,25 @@ def labelled_rows(
 ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """What predicts each labelled token, (n, width), and the function that makes logits (n, V) of it."""
     parts = split_head(model)
-    if parts is not None:
+    if parts is not None and _asks_body.get(parts[0], True):
         body, head = parts
         hidden = body(**inputs, use_cache=False)[0]
         rows = hidden[:, :-1][where.to(hidden.device)]
-        with torch.no_grad(), suppress(BodyNotCalled):
-            head(rows[:1].detach())
+        if body not in _asks_body:
+            _asks_body[body] = _works(head, rows[:1].detach())
+        if _asks_body[body]:
             return rows, head
     logits = model(**inputs, use_cache=False).logits
     return logits[:, :-1][where.to(logits.device)], lambda rows: rows
+
+
+def _works(head: Callable[[Tensor], Tensor], row: Tensor) -> bool:
+    try:
+        with torch.no_grad():
+            head(row)
+    except BodyNotCalled:
+        return False
+    return True
 
 
 def rows_per_chunk(model: nn.Module, device: torch.device) -> int:

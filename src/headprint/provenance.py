@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -13,11 +14,17 @@ def versions() -> dict[str, str]:
     """Versions of Python and of the packages that decide the numbers."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:  # such as headprint itself, run from a bare source tree
-            continue
+        if (known := _version(name)) is not None:
+            found[name] = known
     return found
+
+
+@cache  # it reads a file
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # such as headprint itself, run from a bare source tree
+        return None
 
 
 def collect(settings: dict[str, Any], **described: dict[str, Any]) -> dict[str, Any]:
