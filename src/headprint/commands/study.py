@@ -62,7 +62,9 @@ def study(
 def _table(findings: list[dict[str, Any]]) -> Any:
     from rich.table import Table
 
-    table = Table("the paper's claim", "here", "verdict", show_lines=True, box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0))
+    for name in ("the paper's claim", "here", "verdict"):
+        table.add_column(name, no_wrap=name == "verdict", style="bold" if name == "verdict" else None)
     for finding in findings:
-        table.add_row(finding["claim"], finding["here"], finding["verdict"])
+        table.add_row(finding["claim"], finding.get("number") or finding["here"], finding["verdict"])
     return table

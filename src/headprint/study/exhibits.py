@@ -255,7 +255,8 @@ def _fig5(config: StudyConfig, patterns: Mapping[tuple[str, ...], Any]) -> Exhib
                 "n": found["n"],
                 "steps": found["steps"],
                 "rows_seen": [step * batch for step in found["steps"]],
-                **{name: found[name] for name in ("correlation", "mse", "gini", "train_loss", "half_way", "loss")},
+                **{name: found[name] for name in ("correlation", "mse", "gini", "half_way", "loss")},
+                "train_loss": [{n: x[n] for n in ("step", "loss")} for x in found["train_loss"] if "loss" in x],
                 "patterns": found["patterns"] if int(seed) == first else None,
             }
         )
