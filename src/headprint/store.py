@@ -1,84 +1,24 @@
 """Files: one pattern is a safetensors file, a pattern set is a directory of Parquet shards.
 
-A pattern set directory holds ``part-00000.parquet``, ``part-00001.parquet``, ...
-(:mod:`headprint.shards`) and ``manifest.json`` (:mod:`headprint.manifest`).
-
-Every file is written beside its place and renamed, so what has its final name is whole. While a set
-is unfinished, the shards themselves are the record of what is done: a run that was killed at any
-moment resumes from them.
+A pattern set directory holds ``part-00000.parquet``, ``part-00001.parquet``, ... (:mod:`headprint.shards`) and
+``manifest.json`` (:mod:`headprint.manifest`). Here it is read; :mod:`headprint.writer` writes it, and
+:mod:`headprint.patternfile` is the single pattern's file.
 """
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
 
-import numpy as np
 import pyarrow as pa
-from filelock import FileLock, Timeout
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save as to_safetensors
 
 from headprint.errors import InputError
-from headprint.manifest import (
-    FORMAT_VERSION,
-    MANIFEST,
-    SHARD_NAME,
-    Manifest,
-    check_same,
-    check_version,
-    new_manifest,
-    read_manifest,
-    settings_hash,
-    shards_on_disk,
-    write_manifest,
-)
-from headprint.shards import Shard, read_shard, rows_of_shard, write_atomically, write_shard
+from headprint.manifest import MANIFEST, Manifest, read_manifest, settings_hash, shards_on_disk
+from headprint.patternfile import Kind, load_pattern, save_pattern
+from headprint.shards import Shard, read_shard, rows_of_shard
+from headprint.writer import SetWriter
 
-if TYPE_CHECKING:
-    from headprint.shapes import HeadMatrix, Levels, Losses, TokenCounts
-
-Kind = Literal["pattern", "change"]
-
-LOCK = ".headprint.lock"
-METADATA_KEY = "headprint"
-TEMPORARY_NAME = re.compile(r"\.(part-\d{5,}\.parquet|manifest\.json)\.\d+\.tmp")
-
-
-def save_pattern(path: str | Path, values: HeadMatrix, *, kind: Kind, provenance: dict[str, Any]) -> None:
-    """Writes one (L, H) matrix as a safetensors file with JSON metadata.
-
-    Raises:
-        InputError: If the file cannot be written there.
-    """
-    header = {"format_version": FORMAT_VERSION, "kind": kind, "provenance": provenance}
-    metadata = {METADATA_KEY: json.dumps(header, allow_nan=False)}
-    data = to_safetensors({"values": np.ascontiguousarray(values)}, metadata)
-    write_atomically(Path(path), data)
-
-
-def load_pattern(path: str | Path) -> tuple[HeadMatrix, Kind, dict[str, Any]]:
-    """Reads what :func:`save_pattern` wrote: values (L, H) float32, kind, provenance.
-
-    Raises:
-        InputError: If the file is missing, damaged, or not a pattern of headprint.
-    """
-    try:
-        with safe_open(path, framework="np") as file:
-            header = json.loads((file.metadata() or {})[METADATA_KEY])
-            check_version(path, header["format_version"])
-            return file.get_tensor("values"), header["kind"], header["provenance"]
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise InputError(
-            f"{path} is not a pattern file of headprint, or it is damaged: give a file that Pattern.save wrote"
-        ) from error
+__all__ = ["Kind", "SetWriter", "StoredSet", "load_pattern", "save_pattern"]
 
 
 @dataclass(frozen=True)
@@ -159,156 +99,3 @@ class StoredSet:
             f"{self.directory / name} cannot be used: {why}; delete that file if it is there "
             "and run the same command again, which redoes this shard only"
         )
-
-
-class SetWriter:
-    """Writes a pattern set shard by shard; on an unfinished set of equal settings, goes on with it.
-
-    One process at a time may write to a directory (by a lock of the operating system, which ends
-    with the process). Use it as a context manager: left without :meth:`close`, the set stays
-    unfinished, to be resumed.
-
-    Args:
-        directory: Made if missing. It may hold a pattern set of the same settings, or nothing.
-        layers: L.
-        heads: H.
-        settings: All that decides the numbers and which examples a shard holds (JSON-able, finite
-            numbers). A set is resumed only under equal settings.
-        provenance: What else is worth knowing, such as versions (JSON-able, finite numbers). A
-            resumed set keeps the provenance that it was begun with.
-        overwrite: Remove the pattern set that is there, and nothing but it, and start anew.
-
-    Attributes:
-        manifest: As on disk. ``manifest["complete"]`` tells that there was nothing left to do.
-
-    Raises:
-        InputError: If other settings were used there, other files are there, or another process is
-            writing there.
-    """
-
-    def __init__(
-        self,
-        directory: str | Path,
-        *,
-        layers: int,
-        heads: int,
-        settings: dict[str, Any],
-        provenance: dict[str, Any],
-        overwrite: bool = False,
-    ) -> None:
-        self.directory = Path(directory)
-        fresh = new_manifest(layers=layers, heads=heads, settings=settings, provenance=provenance)
-        _check_home(self.directory)
-        try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(self.directory / LOCK)
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            raise InputError(
-                f"another process is writing to {self.directory}: wait for it, or choose another directory (--out)"
-            ) from None
-        except OSError as error:
-            raise InputError(f"cannot write to {self.directory}: {error.strerror or error}") from error
-        try:
-            self.manifest: Manifest = self._begin(fresh, overwrite)
-            self._shards = shards_on_disk(self.directory, self.manifest)
-        except BaseException:
-            self._lock.release()
-            raise
-
-    @property
-    def finished(self) -> frozenset[int]:
-        """Indices of the shards that are on disk and whole."""
-        return frozenset(self._shards)
-
-    def write(
-        self,
-        index: int,
-        ids: Sequence[str],
-        values: Levels,
-        losses: Losses,
-        tokens: TokenCounts,
-    ) -> None:
-        """Writes shard ``index`` whole or not at all.
-
-        Args:
-            index: Its place in the set; a complete set is numbered from 0 without a gap.
-            ids: n names.
-            values: (n, L, H) activation levels.
-            losses: (n,) mean loss of each example.
-            tokens: (n,) supervised tokens of each example.
-
-        Raises:
-            InputError: If the disk is full or not writable; finished shards are kept.
-        """
-        shape = (self.manifest["layers"], self.manifest["heads"])
-        if values.shape[1:] != shape:
-            raise ValueError(f"expected levels of shape (n, {shape[0]}, {shape[1]}): {values.shape}")
-        name = f"part-{index:05d}.parquet"
-        shard = Shard(ids, values, losses, tokens)
-        write_shard(self.directory / name, shard, settings_hash(self.manifest))
-        self._shards[index] = {"file": name, "rows": len(ids)}
-
-    def close(self, report: dict[str, Any]) -> None:
-        """Marks the set complete and lets others write.
-
-        Args:
-            report: What happened, such as counts of dropped rows (JSON-able, finite numbers).
-
-        Raises:
-            ValueError: If a shard is missing among those written.
-        """
-        missing = set(range(len(self._shards))) - self.finished
-        if missing:
-            raise ValueError(f"shards {sorted(missing)} of {self.directory} were never written")
-        shards = [self._shards[index] for index in sorted(self._shards)]
-        self.manifest = {**self.manifest, "complete": True, "shards": shards, "report": report}
-        write_manifest(self.directory, self.manifest)
-        self._lock.release()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._lock.release()
-
-    def _begin(self, fresh: Manifest, overwrite: bool) -> Manifest:
-        """Under the lock: tidies up after a killed run, then resumes, refuses or starts."""
-        for path in list(self.directory.iterdir()):
-            if TEMPORARY_NAME.fullmatch(path.name):
-                path.unlink()
-        found = read_manifest(self.directory)
-        if found is not None and overwrite:
-            # The manifest stays until the new one replaces it: shards without one would be
-            # taken for somebody else's.
-            for path in list(self.directory.iterdir()):
-                if SHARD_NAME.fullmatch(path.name):
-                    path.unlink()
-        elif found is not None and self._holds_shards():  # without one, nothing is lost by starting anew
-            check_same(self.directory, found, fresh)
-            whole = list(shards_on_disk(self.directory, found).values())
-            if not found["complete"] or found["shards"] == whole:
-                return found
-            fresh = {**fresh, "provenance": found["provenance"]}  # a shard was lost since
-        write_manifest(self.directory, fresh)
-        return fresh
-
-    def _holds_shards(self) -> bool:
-        return any(SHARD_NAME.fullmatch(path.name) for path in self.directory.iterdir())
-
-
-def _check_home(directory: Path) -> None:
-    """Refuses a directory with somebody else's files, before anything is put there."""
-    if not directory.is_dir() or read_manifest(directory) is not None:
-        return
-    for path in directory.iterdir():
-        if path.name != LOCK and not TEMPORARY_NAME.fullmatch(path.name):
-            raise InputError(
-                f"{directory} holds other files ({path.name}) and no pattern set: "
-                "choose an empty or new directory (--out)"
-            )
