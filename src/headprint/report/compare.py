@@ -76,7 +76,6 @@ def comparison(first: Results, second: Results) -> dict[str, Any]:
         drawn["runs"] = maps
     return {
         "names": names,
-        "runs": (first, second),
         "findings": _findings(first, second),
         "tables": [each for each in _tables(first, second, names, single) if each],
         "lacking": _lacking(first, second, names),
@@ -177,4 +176,4 @@ def _unlike(a: Any, b: Any, prefix: str = "") -> Iterator[list[str]]:
         for key in dict.fromkeys((*a, *b)):
             yield from _unlike(a.get(key), b.get(key), f"{prefix}.{key}" if prefix else str(key))
     elif a != b:
-        yield [prefix, *("–" if x is None else str(x) for x in (a, b))]
+        yield [prefix, *("not set" if x is None else str(x) for x in (a, b))]

@@ -51,18 +51,32 @@ def write_comparison(first: Mapping[str, Any], second: Mapping[str, Any], path: 
     Raises:
         InputError: If it cannot be written there.
     """
-    _write("comparison.html.j2", comparison(first, second), path)
+    _write("comparison.html.j2", {**comparison(first, second), "runs": [described(first), described(second)]}, path)
 
 
 def study_page(results: Mapping[str, Any]) -> dict[str, Any]:
     """What the template of one study is filled with."""
     drawn = drawings(results)
     return {
-        "results": results,
+        "results": described(results),
         "sections": sections(results, drawn),
         "stages": [each for each in stages(results) if each],
         "data": {"drawings": drawn},
     }
+
+
+_MODEL = ("id", "layers", "heads", "parameters")
+_TASK = ("kind", "description", "parts", "train", "probe", "test", "scorer")
+
+
+def described(results: Mapping[str, Any]) -> dict[str, Any]:
+    """What stands about a study as a whole, with None for what its results leave out."""
+    told = {key: results.get(key) for key in ("name", "created", "seconds", "config")}
+    told |= {key: results.get(key) or {} for key in ("versions", "machine")}
+    told |= {key: results.get(key) or [] for key in ("seeds", "findings")}
+    for key, fields in (("models", _MODEL), ("tasks", _TASK)):
+        told[key] = {name: {**dict.fromkeys(fields), **each} for name, each in (results.get(key) or {}).items()}
+    return told
 
 
 def _write(template: str, content: Mapping[str, Any], path: str | Path) -> None:
