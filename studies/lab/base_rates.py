@@ -20,6 +20,7 @@ from datasets import Dataset
 from rich.progress import track
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from headprint.evaluate import evaluate
 from headprint.lab import TASKS, model_path, task_rows
 
 PARTS = {
@@ -66,32 +67,6 @@ def fine_tune(
     return model
 
 
-@torch.no_grad()
-def generate(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: Rows, *, batch: int = 50) -> list[str]:
-    """Greedy outputs, padded on the left so that every prompt ends where generation starts."""
-    model.eval()
-    outputs: list[str] = []
-    for start in range(0, len(rows), batch):
-        prompts = [row["prompt"] for row in rows[start : start + batch]]
-        inputs = tokenizer(prompts, return_tensors="pt", padding=True, padding_side="left")
-        tokens = model.generate(**inputs, do_sample=False, max_new_tokens=64)
-        outputs += tokenizer.batch_decode(tokens[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-    return outputs
-
-
-@torch.no_grad()
-def completion_loss(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: Rows) -> float:
-    """Mean over rows of the mean loss of the completion's tokens and EOS, in nats."""
-    model.eval()
-    losses = []
-    for row in rows:
-        prompt = tokenizer(row["prompt"])["input_ids"]
-        whole = [*tokenizer(row["prompt"] + row["completion"])["input_ids"], tokenizer.eos_token_id]
-        logits = model(input_ids=torch.tensor([whole])).logits[0, len(prompt) - 1 : -1]
-        losses.append(torch.nn.functional.cross_entropy(logits, torch.tensor(whole[len(prompt) :])))
-    return float(torch.stack(losses).mean())
-
-
 def main() -> None:
     """Measure everything and write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -112,10 +87,8 @@ def main() -> None:
 
     def measure(model: PreTrainedModel, task: str) -> dict[str, float]:
         rows = task_rows(task, "test", n=given.tests, seed=given.seed)
-        outputs = generate(model, tokenizer, rows)
-        right = sum(TASKS[task].check(row, out) for row, out in zip(rows, outputs, strict=True))
-        loss = completion_loss(model, tokenizer, rows)
-        return {"accuracy": right / len(rows), "loss": round(loss, 4), "example": outputs[0]}
+        found = evaluate(model, tokenizer, rows, scorer="lab", max_new_tokens=64)
+        return {"accuracy": found.accuracy, "loss": round(found.loss, 4), "example": found.results[0].output}
 
     def tuned(model: PreTrainedModel, rows: Rows, epochs: float) -> PreTrainedModel:
         return fine_tune(model, tokenizer, rows, epochs=epochs, rate=given.rate, seed=given.seed)
