@@ -7,16 +7,15 @@ typing error never silently runs another study.
 from __future__ import annotations
 
 from dataclasses import asdict, field, fields, is_dataclass
-from difflib import get_close_matches
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from headprint.errors import InputError
+from headprint.study.configfile import builtin as builtin
+from headprint.study.configfile import nearest, read
 
 _STRICT = ConfigDict(extra="forbid")
 
@@ -61,7 +60,8 @@ class TaskConfig:
     Attributes:
         data: Rows: a file, a folder, a hub id (``name`` or ``name:config``), or ``lab:TASK``.
         kind: ``basic``, or ``complex``: one that others may compose.
-        test: Rows that are held out, if not another split of ``data``.
+        test: Where held-out rows are, if not in another split of ``data``. A single file is divided at random, and so
+            is a split that is named for both.
         train_split: Split of ``data`` to train on.
         test_split: Split that probes and tests come from.
         prompt: Jinja template of a row's columns; None: the row has ``prompt`` or ``messages`` already.
@@ -228,10 +228,19 @@ class StudyConfig:
         for where, names in self._mentions():
             for name in names or ():
                 if name not in self.tasks:
-                    raise InputError(f"{where}: there is no task {name!r}; {_nearest(name, self.tasks)}")
+                    raise InputError(f"{where}: there is no task {name!r}; {nearest(name, self.tasks)}")
         for name in [*(self.mixtures.targets if self.mixtures else ()), *(self.fits.targets or ())]:
             if name in self.basis:
                 raise InputError(f"fits.basis: {name} cannot be composed of itself; name a basis without it")
+        if self.mixtures:
+            self._check_mixtures(self.mixtures)
+
+    def _check_mixtures(self, given: Mixtures) -> None:
+        if not self.basis:
+            raise InputError("mixtures: there is no basic task to mix rows of")
+        for name in given.targets if "named" in given.arms else ():
+            if strange := [part for part in self.tasks[name].parts or [] if part not in self.basis]:
+                raise InputError(f"tasks.{name}.parts: {strange[0]} is not of the basis, which arm 'named' mixes")
 
     def _mentions(self) -> list[tuple[str, list[str] | None]]:
         found = [("fits.targets", self.fits.targets), ("fits.basis", self.fits.basis)]
@@ -258,33 +267,13 @@ class StudyConfig:
         return asdict(self)
 
 
-def builtin() -> dict[str, Path]:
-    """The configs that come with headprint, by name; ``lab`` is the default."""
-    folder = Path(str(files("headprint.study"))) / "configs"
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-
-
 def load(name: str | Path) -> StudyConfig:
-    """Read a config: a YAML file, or the name of one that comes with headprint.
+    """Read a config: a YAML file, or the name of one that comes with headprint (:mod:`headprint.study.configfile`).
 
     Raises:
         InputError: There is none, it is not YAML, or a field is unknown or wrong.
     """
-    path = Path(name)
-    if not path.is_file():
-        known = builtin()
-        if str(name) not in known:
-            raise InputError(f"{name}: no such file, and no config of that name; {_nearest(str(name), known)}")
-        path = known[str(name)]
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read {path}: {error}") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise InputError(f"{path}{line}: not YAML: {getattr(error, 'problem', None) or error}") from error
-    return parse(content, where=str(path))
+    return parse(read(name), where=str(name))
 
 
 def parse(content: Any, *, where: str = "the config") -> StudyConfig:
@@ -311,7 +300,7 @@ def _told(error: ValidationError) -> str:
     if isinstance(own := first.get("ctx", {}).get("error"), InputError):
         return str(own)
     if first["type"] == "unexpected_keyword_argument":
-        return f"{name}: there is no such field; {_nearest(place[-1], _fields_at(place[:-1]))}"
+        return f"{name}: there is no such field; {nearest(place[-1], _fields_at(place[:-1]))}"
     if first["type"] == "missing":
         return f"{name} is missing"
     return f"{name} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
@@ -332,8 +321,3 @@ def _fields_at(place: list[str]) -> list[str]:
     if place[1:] and place[0] == "selections":
         kind = TaskConfig
     return [each.name for each in fields(kind)] if is_dataclass(kind) else []
-
-
-def _nearest(name: str, names: Any) -> str:
-    close = get_close_matches(name, list(names), n=1)
-    return f"did you mean {close[0]!r}?" if close else f"there are {', '.join(names)}"

@@ -46,14 +46,28 @@ def deal(
     dealt: dict[str, list[TaskRow]] = {}
     rng = random.Random(f"{name} {seed}")
     own = shuffled(task, name, task.data, task.train_split, rng)
+    if one_source(task):
+        own, held = divided(own, probe + test)
+    else:
+        held = shuffled(task, name, task.test or task.data, task.test_split, rng) if probe + test else []
+        seen = {_text(row) for row in own}
+        held = [row for row in held if _text(row) not in seen]
     dealt["train"] = _take(own, train, f"{name}: {task.data}", "train")
     dealt["reserve"] = own if reserve is None else own[: max(reserve, train)]
-    held = shuffled(task, name, task.test or task.data, task.test_split, rng) if probe + test else []
-    seen = {_text(row) for row in own}
-    held = [row for row in held if _text(row) not in seen]
     dealt["probe"] = _take(held, probe, f"{name}: {task.test or task.data}", "probe")
     dealt["test"] = _take(held[probe:], test, f"{name}: {task.test or task.data}", "test")
     return dealt
+
+
+def one_source(task: TaskConfig) -> bool:
+    """Whether rows to train on and held-out rows are all in one place: one split, or a file, which has no splits."""
+    return task.test is None and (task.train_split == task.test_split or Path(task.data).is_file())
+
+
+def divided(rows: list[TaskRow], held: int) -> tuple[list[TaskRow], list[TaskRow]]:
+    """Rows to train on, and the first ``held`` rows to hold out, no text on both sides."""
+    seen = {_text(row) for row in rows[:held]}
+    return [row for row in rows[held:] if _text(row) not in seen], rows[:held]
 
 
 def shuffled(task: TaskConfig, name: str, source: str, split: str, rng: random.Random) -> list[TaskRow]:
