@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from headprint.pattern import Pattern as Pattern
     from headprint.pattern import PatternSet as PatternSet
     from headprint.pattern import load as load
+    from headprint.switches import switched_off as switched_off
     from headprint.track import PatternTracker as PatternTracker
     from headprint.train import train as train
     from headprint.verify import verify as verify
@@ -39,6 +40,7 @@ __all__ = [
     "extract",
     "load",
     "locate",
+    "switched_off",
     "train",
     "verify",
 ]
@@ -52,6 +54,7 @@ _HOME = {
     "extract": "headprint.extract",
     "load": "headprint.pattern",
     "locate": "headprint.heads",
+    "switched_off": "headprint.switches",
     "train": "headprint.train",
     "verify": "headprint.verify",
 }
