@@ -32,7 +32,10 @@ from headprint.pattern import PatternSet, Placement
 from toy_models import toy_model
 from toy_tokenizers import toy_tokenizer
 
-COMMANDS = ("extract", "show", "diff", "verify", "compare", "decompose", "mix", "select", "bench", "train", "report")
+COMMANDS = (
+    *("extract", "show", "diff", "verify", "compare", "decompose", "mix", "select", "bench", "train", "report"),
+    *("evaluate", "ablate"),
+)
 LAYERS, HEADS = 3, 4
 
 
