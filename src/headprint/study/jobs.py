@@ -7,6 +7,7 @@ what was under way, and a changed config redoes only what it touches.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import os
@@ -19,7 +20,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -160,21 +161,21 @@ def _in_parallel(
 
 
 def _begin(threads: int) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()  # first: it may die while torch is imported
     import torch
     from transformers.utils import logging
 
     torch.set_num_threads(threads)
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     logging.disable_progress_bar()  # the study has its own
     logging.set_verbosity_error()
     sys.stdout = sys.stderr  # the study's results have stdout to themselves
 
 
-def _end_with(parent: int) -> None:
+def _end_with_parent() -> None:
     """Leave when the study is killed: a worker that goes on would write where the resumed study works."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
+    if (parent := parent_process()) is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _task(job: Job, cache: Path) -> dict[str, Any]:
@@ -198,7 +199,15 @@ def _do(module: str, kind: str, task: dict[str, Any]) -> None:
         work(task["settings"], {name: Path(folder) for name, folder in task["needs"].items()}, part)
     except InputError as error:
         raise InputError(f"{kind} ({task['about']}): {error}") from error
+    _free_memory()
     record = {**task, "seconds": time.perf_counter() - start, "versions": versions()}
     write_atomically(part / DONE, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
     shutil.rmtree(out, ignore_errors=True)  # one without its mark: not ours to trust
     part.rename(out)
+
+
+def _free_memory() -> None:
+    """Objects of a trainer refer to one another: without this a GPU may hold the last job's model beside the next's."""
+    if "torch" in sys.modules and (cuda := sys.modules["torch"].cuda).is_initialized():
+        gc.collect()
+        cuda.empty_cache()
