@@ -69,7 +69,7 @@ def ablate(
     max_new_tokens: evaluation.AnswerTokensOption = 256,
     batch_tokens: evaluation.BatchOption = None,
     dtype: common.DtypeOption = "auto",
-    attention: common.AttentionOption = None,
+    attn_implementation: common.AttentionOption = None,
     device: common.DeviceOption = None,
     trust_remote_code: common.TrustOption = False,
     out: Annotated[
@@ -99,7 +99,7 @@ def ablate(
             model,
             dtype=dtype,
             device=device,
-            attn_implementation=attention,
+            attn_implementation=attn_implementation,
             trust_remote_code=trust_remote_code,
         )
         study = run(

@@ -87,7 +87,7 @@ def evaluate(
         typer.Option(metavar="DIR", help="Harness: tasks of your own.", rich_help_panel=_BENCHMARKS),
     ] = None,
     dtype: common.DtypeOption = "auto",
-    attention: common.AttentionOption = None,
+    attn_implementation: common.AttentionOption = None,
     device: common.DeviceOption = None,
     trust_remote_code: common.TrustOption = False,
     out: Annotated[
@@ -119,7 +119,7 @@ def evaluate(
             model,
             dtype=dtype,
             device=device,
-            attn_implementation=attention,
+            attn_implementation=attn_implementation,
             trust_remote_code=trust_remote_code,
         )
         answers = {"max_new_tokens": max_new_tokens, "batch_tokens": batch_tokens, "progress": bars}
