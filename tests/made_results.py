@@ -37,7 +37,7 @@ def made_results(
 
 def small_results(**options: Any) -> dict[str, Any]:
     """The same with four tasks, few heads and few steps: quick to draw."""
-    small = {"layers": 3, "heads": 2, "seeds": 2, "steps": 5}
+    small = {"layers": 3, "heads": 2, "seeds": 2, "steps": 8}
     return made_results(**{**small, "basics": BASICS[:3], "complexes": {"math_code": ("math", "code")}, **options})
 
 

@@ -248,19 +248,68 @@ def test_selection_counts_every_pattern_method() -> None:
     assert "1 of 2 pattern methods beat random rows (raw-correlation), change-cosine did worse" in found["here"]
 
 
+def ablation(active: list[float], changed: list[float], draws: int = 20) -> dict:
+    rows = [
+        {
+            "model": "lab",
+            "task": "math",
+            "seed": 0,
+            "mode": "zero",
+            "k": k,
+            "choice": choice,
+            "loss": interval(0.1),
+            "p": p,
+        }
+        for choice, chances in (("active", active), ("changed", changed), ("random", [None] * len(active)))
+        for k, p in enumerate(chances)
+    ]
+    for row in rows:
+        row["draws"] = draws if row["choice"] == "random" else 1
+    return {"ablation": {"rows": rows, "summary": []}}
+
+
 @pytest.mark.parametrize(
     ("active", "changed", "expected"),
     [([0.01] * 4, [0.02] * 4, "replicates"), ([0.5] * 4, [0.9] * 4, "does not"), ([0.01] * 4, [0.9] * 4, "mixed")],
 )
 def test_causal(active, changed, expected) -> None:
-    rows = [
-        {"model": "lab", "task": "math", "mode": "zero", "k": k, "choice": choice, "loss": interval(0.1), "p": p}
-        for choice, chances in (("active", active), ("changed", changed), ("random", [None] * 4))
-        for k, p in enumerate(chances)
-    ]
-    found = by_key({"ablation": {"rows": rows, "summary": []}})["causal"]
+    found = by_key(ablation(active, changed))["causal"]
     assert found["verdict"] == expected
     assert f"in {sum(p <= 0.05 for p in active)} of 4 comparisons" in found["here"]
+
+
+@pytest.mark.parametrize(("draws", "verdict_of"), [(18, "not tested"), (19, "does not")])
+def test_too_few_random_heads_cannot_tell(draws, verdict_of) -> None:
+    found = by_key(ablation([0.06] * 4, [0.06] * 4, draws))["causal"]
+    assert found["verdict"] == verdict_of
+    assert ("Too few random sets of heads" in found["here"]) == (draws == 18)
+
+
+def test_accuracies_that_nobody_has_leave_it_to_the_loss() -> None:
+    exhibits = arms("table2", {"target": [0.1, 0.12], "random": [0.2, 0.21], "mixture": [0.5, 0.51]})
+    for row in exhibits["table2"]["rows"]:
+        row["accuracy"] = interval(0.0, 0.1)
+    found = by_key(exhibits)["mixture"]
+    assert found["verdict"] == "replicates"
+    assert "loss by −0.39" in found["here"]
+    assert found["number"] == "math_code: loss target 1.89, random 1.79, mixture 1.50"
+    exhibits["table2"]["rows"][0]["accuracy"] = interval(0.01, 0.1)
+    assert by_key(exhibits)["mixture"]["verdict"] == "mixed"
+
+
+def test_a_single_pair_is_not_called_the_best() -> None:
+    exhibits = fig4(best=["math", "code"], rank=1.0, above=interval(0.3), p=0.5)
+    fit = exhibits["fig4"]["fits"][0]
+    fit["decomposition"]["subsets"] = [x for x in fit["decomposition"]["subsets"] if "code" in x["tasks"]]
+    found = by_key(exhibits)["composition"]
+    assert [check["holds"] for check in found["checks"]] == [False]
+    assert found["verdict"] == "does not"
+
+
+def test_training_may_be_too_short_to_tell() -> None:
+    found = by_key(fig5([0, 0.9, 1.0, 1.0]))["few_samples"]
+    assert found["verdict"] == "not tested"
+    assert found["here"] == "Training of 4 steps is too short to tell early from late."
 
 
 @pytest.mark.parametrize("options", [{}, {"seeds": 1}, {"models": ("one", "two")}])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from headprint.study.estimates import ends_of
 
 Verdict: TypeAlias = Literal["replicates", "mixed", "does not", "not tested"]
+
+CHANCE = 0.05
+"""The p up to which something is taken for more than chance."""
 
 _MOST = 3 / 4
 _FEW = 1 / 4
@@ -60,3 +63,13 @@ def listed(names: Iterable[str]) -> str:
     """``a, b and c``."""
     *first, last = list(names)
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def named(cell: Mapping[str, Any], cells: Sequence[Mapping[str, Any]], key: str = "task") -> str:
+    """A cell's task, and its model where there are several."""
+    return str(cell[key]) if len({each["model"] for each in cells}) == 1 else f"{cell[key]} ({cell['model']})"
+
+
+def sentence(text: str) -> str:
+    """With a capital letter and a full stop."""
+    return text[:1].upper() + text[1:] + "."

@@ -17,13 +17,15 @@ of them and fails up to 1/4. No correction for many comparisons is made: where m
                  task is made of, if known, is the best one; and it fits better than permuted heads (p ≤ 0.05).
     few_samples  In at least 3/4 of the tasks the pattern is half-way to where training leaves it before a third of the
                  steps are over: by MSE, and by 1 - correlation (at steady speed under a linearly decaying learning rate
-                 it would be near the middle).
+                 it would be near the middle). Runs with fewer than three measured steps in that third are not counted.
     mixture      Training on the pattern mixture first beats target rows only, and a random mixture first, per target.
     selection    For each method: rows selected by patterns beat random rows of the pool, per target.
     causal       Switching off the most active (and the most changed) heads raises the loss more than as many random
-                 heads do (p ≤ 0.05), in at least 3/4 of the comparisons. The paper leaves this open.
+                 heads do (p ≤ 0.05), in at least 3/4 of the comparisons with 19 random sets or more. The paper leaves
+                 this open.
 
-Mixture and selection are judged by accuracy where there is one, else by held-out loss; both are told.
+Mixture and selection are judged by accuracy; where there is none, or it is the same in all seeds (nothing solved by
+either), by held-out loss. Both are told. With a single pair of basic tasks nothing is said of the best one.
 """
 
 from __future__ import annotations
@@ -32,8 +34,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 from headprint.study import applications
-from headprint.study.checks import Check, Finding, judged, judged_share, listed, verdict
-from headprint.study.estimates import ends_of, mean_of, number, value_of, values_of, written
+from headprint.study.checks import (
+    CHANCE,
+    Check,
+    Finding,
+    judged,
+    judged_share,
+    listed,
+    named,
+    sentence,
+    verdict,
+)
+from headprint.study.composition import composition
+from headprint.study.estimates import mean_of, number, value_of, values_of, written
+from headprint.study.gather import those
 
 Exhibits: TypeAlias = Mapping[str, Any]
 Key: TypeAlias = Literal["spreading", "composition", "few_samples", "mixture", "selection", "causal"]
@@ -47,7 +61,8 @@ CLAIMS: dict[str, str] = {
     "causal": "A head's level matters causally: without the most active heads a task suffers most (open in the paper).",
 }
 _EARLY = 1 / 3
-_P = 0.05
+_SEEN = 3  # measured steps that the first third must hold to tell early from late
+_DRAWS = round(1 / CHANCE) - 1  # random sets of heads below which p cannot reach it
 
 
 def findings(exhibits: Exhibits) -> list[dict[str, Any]]:
@@ -63,7 +78,7 @@ def findings(exhibits: Exhibits) -> list[dict[str, Any]]:
     """
     makers: dict[str, Callable[[Exhibits], Finding]] = {
         "spreading": _spreading,
-        "composition": _composition,
+        "composition": composition,
         "few_samples": _few_samples,
         "mixture": applications.mixture,
         "selection": applications.selection,
@@ -108,10 +123,10 @@ def _spreading(exhibits: Exhibits) -> Finding:
         short = {"gini": "Gini", "cv": "CV"}[name]
         numbers.append(f"{short} {number(value_of(before))} → {number(value_of(after))}")
         if name == "gini" and 0 < len(known) - len(fell) <= len(known) / 2:
-            told[-1] += f"; not in {listed(_named(c, cells) for c in known if c not in fell)}"
+            told[-1] += f"; not in {listed(named(c, cells) for c in known if c not in fell)}"
     if not checks:
         return Finding(paper=paper)
-    here = _sentence("; ".join(told)) + (" Means and intervals are over tasks." if len(cells) > 1 else "")
+    here = sentence("; ".join(told)) + (" Means and intervals are over tasks." if len(cells) > 1 else "")
     peaks = values_of(cell["change"].get("kurtosis") for cell in cells)
     if peaks:
         here += f" Kurtosis fell in {sum(x < 0 for x in peaks)} of {len(peaks)}."
@@ -128,76 +143,13 @@ def _both(*states: bool | None) -> bool | None:
     return False if False in states else None if None in states else True
 
 
-def _composition(exhibits: Exhibits) -> Finding:
-    figure = exhibits.get("fig4") or {}
-    known = figure.get("paper") or {}
-    paper = None
-    if known:
-        paper = f"{known['target']} from {' + '.join(known['best'])}: R² {known['r2']:.2f}, the best pair"
-    summary = figure.get("summary") or []
-    # Weights that become numbers of rows cannot be negative, so this is the fit that the applications use.
-    cells = [cell for cell in summary if cell["method"] == "nnls"] or summary
-    checks, told, numbers = [], [], []
-    for cell in cells:
-        best_r2 = value_of(cell.get("r2_best_pair"))
-        if best_r2 is None or not cell.get("best"):
-            continue
-        fits = [f for f in figure.get("fits") or [] if all(f[k] == cell[k] for k in ("model", "target", "method"))]
-        target, named, above = _named(cell, cells, "target"), _pair_of(fits), _above_median(cell, fits)
-        best = " + ".join(cell["best"])
-        checks.append(Check(f"{target}: the best pair stands above the median pair by {written(above)}", judged(above)))
-        median = number(value_of(cell.get("r2_median_pair")))
-        text = f"the best pair for {target} is {best} (R² {number(best_r2)}; median pair {median})"
-        if named:
-            r2 = value_of(cell.get("r2_named"))
-            is_best = set(named) == set(cell["best"])
-            rank = number(value_of(cell.get("named_rank")), 1)
-            checks.append(Check(f"{target}: {' + '.join(named)} is the best pair (mean rank {rank})", is_best))
-            text += (
-                ", the pair it is made of"
-                if is_best
-                else f", not by {' + '.join(named)} (R² {number(r2)}, rank {rank})"
-            )
-            numbers.append(f"{target} from {' + '.join(named)}: R² {number(r2)}")
-        checks += _beyond_chance(target, named or cell["best"], fits)
-        told.append(text)
-    if not checks:
-        return Finding(paper=paper)
-    chance = [check.holds for check in checks if "permuted" in check.text]
-    end = f" {chance.count(True)} of {len(chance)} fits are beyond those of permuted heads." if chance else ""
-    return Finding(paper, _sentence("; ".join(told)) + end, "; ".join(numbers) or None, checks)
-
-
-def _pair_of(fits: Sequence[Mapping[str, Any]]) -> list[str] | None:
-    return next((list(fit["named"]) for fit in fits if fit.get("named")), None)
-
-
-def _above_median(cell: Mapping[str, Any], fits: Sequence[Mapping[str, Any]]) -> Any:
-    """Over seeds; of a single one over examples."""
-    if ends_of(cell.get("above_median")) or len(fits) != 1:
-        return cell.get("above_median")
-    gaps = fits[0]["decomposition"].get("gaps") or []
-    return next((gap["value"] for gap in gaps if gap["size"] == 2), cell.get("above_median"))
-
-
-def _beyond_chance(target: str, pair: Sequence[str], fits: Sequence[Mapping[str, Any]]) -> list[Check]:
-    chances = []
-    for fit in fits:
-        for subset in fit["decomposition"].get("subsets") or []:
-            if set(subset["tasks"]) == set(pair) and subset.get("null"):
-                chances += values_of([subset["null"].get("p_value")])
-    if not chances:
-        return []
-    passed = sum(p <= _P for p in chances)
-    text = f"{target}: {' + '.join(pair)} fits better than permuted heads (p ≤ {_P}) in {passed} of {len(chances)} fits"
-    return [Check(text, judged_share(passed, len(chances)))]
-
-
 def _few_samples(exhibits: Exhibits) -> Finding:
     paper = "MSE and correlation move sharply within the first ~200 steps"
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for run in (exhibits.get("fig5") or {}).get("runs") or []:
         groups.setdefault((run["model"], run["task"]), []).append(run)
+    steps = sorted({run["steps"][-1] for runs in groups.values() for run in runs if run.get("steps")})
+    length = " to ".join(map(str, dict.fromkeys((steps[0], steps[-1])))) if steps else ""
     checks, told, middle = [], [], None
     for name, label in (("mse", "the MSE"), ("correlation", "the loss of correlation")):
         shares = [
@@ -214,17 +166,15 @@ def _few_samples(exhibits: Exhibits) -> Finding:
         told.append(f"{text} (median task: after {number(share, percent=True)} of them)")
         middle = middle or f"half of the final MSE after {number(share, percent=True)} of the steps"
     if not checks:
-        return Finding(paper=paper)
-    steps = sorted({run["steps"][-1] for runs in groups.values() for run in runs if run["steps"]})
-    length = f"{steps[0]}" if len(steps) == 1 else f"{steps[0]} to {steps[-1]}"
+        return Finding(paper, f"Training of {length} steps is too short to tell early from late." if steps else None)
     end = f" Training took {length} steps. The step is the first measured one, so it can only be late."
-    return Finding(paper, _sentence("; ".join(told)) + end, middle, checks)
+    return Finding(paper, sentence("; ".join(told)) + end, middle, checks)
 
 
 def _half_way(run: Mapping[str, Any], name: str) -> float | None:
     """The share of the steps after which a measure is first seen at half of its final distance from the start."""
     steps, values = run.get("steps") or [], [value_of(x) for x in run.get(name) or []]
-    if len(values) < 3 or len(values) != len(steps) or None in values or not steps[-1]:
+    if len(values) != len(steps) or None in values or sum(0 < step <= _EARLY * steps[-1] for step in steps) < _SEEN:
         return None
     moved = [abs(x - values[0]) for x in values]  # type: ignore[operator]
     if moved[-1] == 0:
@@ -234,19 +184,22 @@ def _half_way(run: Mapping[str, Any], name: str) -> float | None:
 
 def _causal(exhibits: Exhibits) -> Finding:
     table = exhibits.get("ablation") or {}
+    rows = table.get("rows") or []
     checks, told, numbers = [], [], []
     for choice, label in (("active", "most active"), ("changed", "most changed")):
-        chances = values_of(row.get("p") for row in table.get("rows") or [] if row["choice"] == choice)
+        chances = values_of(row.get("p") for row in rows if row["choice"] == choice and _draws(row, rows) >= _DRAWS)
         if not chances:
             continue
-        worse = sum(p <= _P for p in chances)
+        worse = sum(p <= CHANCE for p in chances)
         cases = f"{worse} of {len(chances)} comparisons"
-        text = f"switching off the {label} heads hurt more than random heads (p ≤ {_P}) in {cases}"
+        text = f"switching off the {label} heads hurt more than random heads (p ≤ {CHANCE}) in {cases}"
         checks.append(Check(text, judged_share(worse, len(chances))))
         told.append(text)
         numbers.append(f"{label}: {number(worse / len(chances), percent=True)} of comparisons")
     if not checks:
-        return Finding()
+        return Finding(
+            here=f"Too few random sets of heads for p ≤ {CHANCE}: {_DRAWS} at least are needed." if rows else None
+        )
     rises = {
         choice: mean_of(values_of(row["loss"] for row in table.get("summary") or [] if row["choice"] == choice))
         for choice in ("active", "changed", "random")
@@ -254,18 +207,15 @@ def _causal(exhibits: Exhibits) -> Finding:
     known = [f"{number(rise['value'])} ({choice})" for choice, rise in rises.items() if rise["value"] is not None]
     end = f" Mean rise of the loss in nats, over tasks and numbers of heads: {listed(known)}." if known else ""
     end += " By chance 5 % of the comparisons would pass; they are not independent."
-    return Finding(None, _sentence("; ".join(told)) + end, "; ".join(numbers), checks)
+    return Finding(None, sentence("; ".join(told)) + end, "; ".join(numbers), checks)
+
+
+def _draws(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> int:
+    """How many random sets of heads a row was compared with."""
+    same = {key: row.get(key) for key in ("model", "task", "seed", "mode", "k")}
+    return next((int(each.get("draws") or 0) for each in those(rows, choice="random", **same)), 0)
 
 
 def _median(values: Iterable[float | None]) -> float | None:
     known = sorted(value for value in values if value is not None)
     return known[(len(known) - 1) // 2] if known else None
-
-
-def _named(cell: Mapping[str, Any], cells: Sequence[Mapping[str, Any]], key: str = "task") -> str:
-    """The task, and the model where there are several."""
-    return str(cell[key]) if len({each["model"] for each in cells}) == 1 else f"{cell[key]} ({cell['model']})"
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + "."
