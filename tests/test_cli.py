@@ -17,7 +17,7 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, LlamaConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
 from transformers.utils import logging
 
 import headprint
@@ -25,7 +25,7 @@ from headprint import models
 from headprint.cli import run
 from headprint.commands import common
 from headprint.commands import extract as extract_command
-from headprint.examples import LossOn, Overlong
+from headprint.examples import ExampleStream, LossOn, Overlong
 from headprint.matrix import Pattern
 from headprint.measure import Loss
 from headprint.pattern import PatternSet, Placement
@@ -178,6 +178,9 @@ def test_extract_show_and_diff_from_the_shell(tmp_path, model, data, levels) -> 
     assert (told["examples"], told["layers"], told["heads"]) == (12, LAYERS, HEADS)
     assert told["report"]["read"] == told["report"]["kept"] == 12
     assert told["provenance"]["model"]["family"] == "llama"
+    read = ExampleStream(data, AutoTokenizer.from_pretrained(model))
+    assert told["tokens"] == sum(len(example.input_ids) for example in read)
+    assert told["tokens_per_second"] > told["tokens"] / told["seconds"] > 0  # loading the model is not counted
     assert np.allclose(PatternSet.load(out).values, PatternSet.load(levels).values, rtol=1e-5, atol=1e-9)
     assert sorted(path.name for path in out.iterdir() if path.name[0] != ".") == [
         "manifest.json",
@@ -200,6 +203,7 @@ def test_extract_says_what_became_of_the_rows(tmp_path, model, capsys) -> None:
     assert "4 rows read, 3 kept; 1 cut to max_length" in told
     assert "1 dropped: no token to learn" in told
     assert f"3 examples × {LAYERS} layers × {HEADS} heads" in told
+    assert " tokens/s)" in told
     assert f"next: headprint show '{tmp_path}/a b'" in told
 
 
@@ -213,10 +217,11 @@ def test_extract_passes_its_options_on(tmp_path, model, data, monkeypatch) -> No
     monkeypatch.setattr(sys.modules["headprint.extract"], "extract", extract)
     flags = (
         "--placement token --loss batch-mean --loss-on all --max-length 99 --overlong drop --split test --limit 7 "
-        "--dtype float64 --compute-dtype bfloat16 --attention eager --batch-tokens 300 --batch-size 4 --checkpointing "
-        "--shard-size 16 --no-verify --overwrite"
+        "--dtype float64 --compute-dtype bfloat16 --attn-implementation eager --batch-tokens 300 --batch-size 4 "
+        "--checkpointing --shard-size 16 --no-verify --overwrite"
     )
     assert run(["extract", str(model), str(data), "--out", str(tmp_path / "x"), *flags.split()]) == 2
+    assert callable(heard.pop("on_batch"))
     assert heard == {
         "examples": str(data),
         "out": tmp_path / "x",
@@ -227,7 +232,7 @@ def test_extract_passes_its_options_on(tmp_path, model, data, monkeypatch) -> No
         "overlong": "drop",
         "split": "test",
         "limit": 7,
-        "dtype": "bfloat16",
+        "compute_dtype": "bfloat16",
         "dtype_of_weights": "float64",
         "kernel": "eager",
         "batch_tokens": 300,
@@ -332,6 +337,7 @@ def test_a_directory_of_somebody_else_is_left_alone(tmp_path, model, data, capsy
     (tmp_path / "thesis.tex").write_text("mine")
     assert "thesis.tex" in refusal(capsys, "extract", model, data, "--out", tmp_path, "--overwrite")
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+    assert "is a file" in refusal(capsys, "extract", model, data, "--out", tmp_path / "thesis.tex")
 
 
 def test_other_settings_are_not_resumed_but_overwrite_if_told(tmp_path, model, data, capsys) -> None:
@@ -343,6 +349,31 @@ def test_other_settings_are_not_resumed_but_overwrite_if_told(tmp_path, model, d
     assert "--overwrite" in message
     assert run([*map(str, arguments), "-q", "--loss", "sum", "--overwrite"]) == 0
     assert PatternSet.load(out[1]).provenance["loss"] == "sum"
+
+
+def test_out_is_refused_before_the_model_is_loaded(tmp_path, model, data, capsys, monkeypatch) -> None:
+    arguments = ["extract", str(model), str(data), "--out", str(tmp_path / "out"), "-q"]
+    assert run([*arguments, "--loss", "batch-mean", "--shard-size", "6"]) == 0  # makes shards of 4
+
+    def load(*_: object, **__: object) -> None:
+        raise headprint.InputError("the model is loaded now")
+
+    monkeypatch.setattr(models, "load", load)
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "thesis.tex").write_text("mine")
+    assert "thesis.tex" in refusal(capsys, *arguments[:3], "--out", tmp_path / "thesis")
+    message = refusal(capsys, *arguments, "--limit", "5")
+    assert "data.limit is null there and 5 here; loss is" in message
+    assert "model" not in message
+    other = tmp_path / "other.jsonl"
+    other.write_text(data.read_text() + data.read_text().splitlines()[0].replace('"id"', '"no"') + "\n")
+    assert "data.content" in refusal(capsys, "extract", model, other, *arguments[3:], "--loss", "batch-mean")
+    # What may still be right, and what is to be replaced anyway, go on to the model.
+    for options in (
+        ["--loss", "batch-mean", "--shard-size", "5", "--batch-size", "4"],
+        ["--loss", "sum", "--overwrite"],
+    ):
+        assert "loaded now" in refusal(capsys, *arguments, *options)
 
 
 def test_usage_errors_are_one_line(capsys) -> None:

@@ -198,7 +198,7 @@ def test_what_became_of_the_rows_is_in_the_manifest(model, examples, tmp_path) -
         ({"loss": "total"}, "loss is 'total'"),
         ({"batch_tokens": 0}, "batch_tokens is 0"),
         ({"attn_implementation": "flash_attention_9"}, "flash_attention_9"),
-        ({"dtype": "float8"}, "float8"),
+        ({"compute_dtype": "float8"}, "float8"),
         ({"max_length": 1}, "max_length"),
     ],
 )
@@ -208,10 +208,18 @@ def test_wrong_options_are_named(model, examples, option, named) -> None:
 
 
 def test_autocast_computes_in_lower_precision_and_leaves_the_weights(model, examples) -> None:
-    wide, narrow = extract(model, None, rows(examples)), extract(model, None, rows(examples), dtype="bfloat16")
+    wide, narrow = extract(model, None, rows(examples)), extract(model, None, rows(examples), compute_dtype="bfloat16")
     assert next(model.parameters()).dtype == torch.float32
     assert not close(narrow.values, wide.values)
     assert narrow.pattern().correlation(wide.pattern()) > 0.99
+
+
+def test_batches_are_told_of_with_their_real_tokens(model, examples, tmp_path) -> None:
+    told = []
+    for _ in range(2):  # the second finds everything done
+        extract(model, None, rows(examples), out=tmp_path, batch_tokens=40, on_batch=lambda *one: told.append(one))
+    assert sum(number for number, _ in told) == len(examples)
+    assert sum(tokens for _, tokens in told) == sum(len(example.input_ids) for example in examples)
 
 
 def test_layers_without_attention_are_nan_never_zero(examples) -> None:

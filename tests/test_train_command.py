@@ -87,7 +87,7 @@ def test_options_are_passed_on_over_the_configuration(tmp_path, model, data, mon
     )
     flags = (
         "--limit 5 --eval-data lab:facts --set max_steps=3 --set optim=sgd --lora-set lora_alpha=4 --track-every 2 "
-        "--track-split train --dtype bfloat16 --attention eager --trust-remote-code --resume"
+        "--track-split train --dtype bfloat16 --attn-implementation eager --trust-remote-code --resume"
     )
     assert run(["train", str(model), "--config", str(config), "--out", str(tmp_path / "x"), *flags.split()]) == 2
     assert heard == {

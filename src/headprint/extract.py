@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
@@ -22,9 +22,9 @@ from headprint.measure import Loss
 from headprint.pattern import PatternSet
 from headprint.progress import progress
 from headprint.rows import Source
-from headprint.store import SetWriter
 from headprint.tap import Placement, Tap, frozen
 from headprint.verify import ensure_exact
+from headprint.writer import SetWriter, check_home
 
 AUTHORS_BATCH = 4
 """Rows per batch in the authors' public script, whose batch-mean loss makes levels depend on it."""
@@ -43,7 +43,7 @@ def extract(
     overlong: Overlong = "cut",
     split: str = "train",
     limit: int | None = None,
-    dtype: str | None = None,
+    compute_dtype: str | None = None,
     attn_implementation: str | None = None,
     batch_tokens: int | None = None,
     batch_size: int | None = None,
@@ -52,6 +52,7 @@ def extract(
     verify: bool = True,
     overwrite: bool = False,
     show_progress: bool = False,
+    on_batch: Callable[[int, int], None] | None = None,
 ) -> PatternSet:
     """Measure the activation level of every attention head on every example.
 
@@ -75,7 +76,7 @@ def extract(
         overlong: What happens to longer ones: ``"cut"`` or ``"drop"``. Both are counted in ``provenance["report"]``.
         split: Which split of a folder or of a ``datasets`` data set.
         limit: Only the first so many rows.
-        dtype: Compute in this lower precision (``"bfloat16"``) by autocast; the weights stay as they are.
+        compute_dtype: Compute in this lower precision (``"bfloat16"``) by autocast; the weights stay as they are.
         attn_implementation: Attention kernel for this call, such as ``"eager"`` or ``"sdpa"``.
         batch_tokens: Tokens per batch, padding counted. None finds a budget, and halves it when memory runs out.
         batch_size: Examples per batch at most.
@@ -84,6 +85,7 @@ def extract(
         verify: Hold a model of a family that headprint's own tests do not cover against the materialised oracle first.
         overwrite: Start anew where ``out`` holds a pattern set already.
         show_progress: Show a progress bar on stderr.
+        on_batch: Called after each batch with how many examples and real tokens it held.
 
     Returns:
         Levels (N, L, H) float32 in input order, with ids, mean losses in nats, and provenance.
@@ -98,34 +100,39 @@ def extract(
     for name, number in (("batch_tokens", batch_tokens), ("batch_size", batch_size), ("shard_size", shard_size)):
         if number is not None and number < 1:
             raise InputError(f"{name} is {number}; it wants 1 at least")
-    if loss == "batch-mean":
-        batch_size = batch_size or AUTHORS_BATCH
-        shard_size = max(1, shard_size // batch_size) * batch_size  # no batch may straddle two shards
     stream = ExampleStream(
         examples, tokenizer, max_length=max_length, overlong=overlong, loss_on=loss_on, split=split, limit=limit
     )
+    known = settings_without_model(
+        stream.source,
+        placement=placement,
+        loss=loss,
+        loss_on=loss_on,
+        max_length=max_length,
+        overlong=overlong,
+        split=split,
+        limit=limit,
+        batch_size=batch_size,
+        shard_size=shard_size,
+    )
+    if out is not None:
+        check_home(out, None if overwrite else lambda: known)
+    batch_size, shard_size = known["batch_size"] or batch_size, known["shard_size"]
     heads = locate(model)
     with ExitStack() as stack:
         enter = stack.enter_context
         if verify:
             ensure_exact(model)
         enter(models.using_kernel(model, attn_implementation))
-        enter(models.computing_in(model, dtype))
+        enter(models.computing_in(model, compute_dtype))
         enter(frozen(model))
         if checkpointing:
             enter(checkpointed(model))
         settings = {
             "model": {"weights": models.fingerprint(model)},
-            "data": {"content": rows.fingerprint(stream.source, split=split), "split": split, "limit": limit},
-            "placement": placement,
-            "loss": loss,
-            "loss_on": loss_on,
-            "max_length": max_length,
-            "overlong": overlong,
-            "dtype": dtype or models.dtype_name(model),
+            **known,
+            "dtype": compute_dtype or models.dtype_name(model),
             "kernel": models.kernel(model),
-            "batch_size": batch_size if loss == "batch-mean" else None,
-            "shard_size": shard_size,
         }
         made_by = provenance.collect(settings, model=models.describe(model), data={"source": rows.describe(examples)})
         device = models.input_device(model)
@@ -135,7 +142,13 @@ def extract(
         total = rows.count_rows(stream.source, split=split)
         if total is not None and limit is not None:
             total = min(total, limit)
-        advance = enter(progress("extract", total, enabled=show_progress))
+        bar = enter(progress("extract", total, enabled=show_progress))
+
+        def advance(examples: int, tokens: int = 0) -> None:
+            bar(examples, tokens)
+            if on_batch:
+                on_batch(examples, tokens)
+
         if out is None:
             shards = [engine.run(chunk, advance) for chunk in _chunks(stream, shard_size)]
             ids, levels, losses, tokens = zip(*shards, strict=True)
@@ -159,11 +172,45 @@ def extract(
         )
         for index, chunk in enumerate(_chunks(stream, shard_size)):
             if index in writer.finished:
-                advance(len(chunk))
+                bar(len(chunk))
             else:
                 writer.write(index, *engine.run(chunk, advance))
         writer.close(stream.report.to_dict())
     return PatternSet.load(out)
+
+
+def settings_without_model(
+    source: Source,
+    *,
+    placement: Placement,
+    loss: Loss,
+    loss_on: LossOn,
+    max_length: int | None,
+    overlong: Overlong,
+    split: str,
+    limit: int | None,
+    batch_size: int | None,
+    shard_size: int,
+) -> dict[str, Any]:
+    """The part of a pattern set's settings that is known before there is a model; options as of :func:`extract`.
+
+    Raises:
+        InputError: The rows cannot be read.
+    """
+    together = loss == "batch-mean"
+    if together:
+        batch_size = batch_size or AUTHORS_BATCH
+        shard_size = max(1, shard_size // batch_size) * batch_size  # no batch may straddle two shards
+    return {
+        "data": {"content": rows.fingerprint(source, split=split), "split": split, "limit": limit},
+        "placement": placement,
+        "loss": loss,
+        "loss_on": loss_on,
+        "max_length": max_length,
+        "overlong": overlong,
+        "batch_size": batch_size if together else None,
+        "shard_size": shard_size,
+    }
 
 
 def _chunks(stream: Iterable[Example], size: int) -> Iterator[list[Example]]:

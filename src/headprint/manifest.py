@@ -92,13 +92,20 @@ def check_version(path: str | Path, version: int) -> None:
         raise InputError(f"{path} was written by a newer headprint (format {version}): upgrade to read it")
 
 
-def check_same(directory: Path, found: Manifest, wanted: Manifest) -> None:
-    """Refuses to go on under other settings, naming each that differs."""
+def check_same(directory: Path, found: Manifest, wanted: Manifest, *, so_far: bool = False) -> None:
+    """Refuses to go on under other settings, naming each that differs.
+
+    Args:
+        directory: The set's, for the message.
+        found: Its manifest.
+        wanted: A manifest, or its ``settings`` alone.
+        so_far: What ``wanted`` lacks is not known yet, rather than not set.
+    """
     decisive = ("layers", "heads", "settings")
-    there, here = (dict(_leaves({key: m[key] for key in decisive})) for m in (found, wanted))
+    there, here = (dict(_leaves({key: m[key] for key in decisive if key in m})) for m in (found, wanted))
     differing = [
         f"{name.removeprefix('settings.')} is {there.get(name, 'not set')} there and {here.get(name, 'not set')} here"
-        for name in sorted(there.keys() | here.keys())
+        for name in sorted(here.keys() if so_far else there.keys() | here.keys())
         if there.get(name) != here.get(name)
     ]
     if differing:

@@ -60,7 +60,7 @@ class PatternTracker(TrainerCallback):  # type: ignore[misc]  # transformers is 
         placement: Where the absolute value goes, as for :func:`headprint.extract`.
         max_length: Tokens of a probe at most; None does not cut.
         batch_tokens: Tokens per batch of probes; None finds a budget.
-        dtype: Compute probes in this lower precision by autocast; None in that of the weights.
+        compute_dtype: Compute probes in this lower precision by autocast; None in that of the weights.
         free: True reads the training batches, in windows between the steps of ``every``; an integer k, of k steps.
 
     Attributes:
@@ -85,7 +85,7 @@ class PatternTracker(TrainerCallback):  # type: ignore[misc]  # transformers is 
         placement: Placement = "example",
         max_length: int | None = None,
         batch_tokens: int | None = None,
-        dtype: str | None = None,
+        compute_dtype: str | None = None,
         free: int | bool = False,
     ) -> None:
         if probes is None and not free:
@@ -101,7 +101,7 @@ class PatternTracker(TrainerCallback):  # type: ignore[misc]  # transformers is 
                 f"{TRAINING!r} is what the free mode calls the training examples: name the probes otherwise"
             )
         self._tokenizer, self._placement = tokenizer, placement
-        options = {"placement": placement, "batch_tokens": batch_tokens, "dtype": dtype}
+        options = {"placement": placement, "batch_tokens": batch_tokens, "compute_dtype": compute_dtype}
         self._probes = {
             name: Probe(name, source, split=split, rows=rows, max_length=max_length, out=self.out, options=options)
             for name, source in named.items()

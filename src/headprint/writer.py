@@ -7,7 +7,7 @@ the shards themselves are the record of what is done: a run that was killed at a
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -71,7 +71,7 @@ class SetWriter:
     ) -> None:
         self.directory = Path(directory)
         fresh = new_manifest(layers=layers, heads=heads, settings=settings, provenance=provenance)
-        _check_home(self.directory)
+        check_home(self.directory)
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             self._lock = FileLock(self.directory / LOCK)
@@ -162,7 +162,7 @@ class SetWriter:
             for path in list(self.directory.iterdir()):
                 if SHARD_NAME.fullmatch(path.name):
                     path.unlink()
-        elif found is not None and self._holds_shards():  # without one, nothing is lost by starting anew
+        elif found is not None and _holds_shards(self.directory):  # without one, nothing is lost by starting anew
             check_same(self.directory, found, fresh)
             whole = list(shards_on_disk(self.directory, found).values())
             if not found["complete"] or found["shards"] == whole:
@@ -171,13 +171,27 @@ class SetWriter:
         write_manifest(self.directory, fresh)
         return fresh
 
-    def _holds_shards(self) -> bool:
-        return any(SHARD_NAME.fullmatch(path.name) for path in self.directory.iterdir())
 
+def check_home(directory: str | Path, settings: Callable[[], dict[str, Any]] | None = None) -> None:
+    """Refuses what a :class:`SetWriter` would refuse, as far as it can be told before there is a model.
 
-def _check_home(directory: Path) -> None:
-    """Refuses a directory with somebody else's files, before anything is put there."""
-    if not directory.is_dir() or read_manifest(directory) is not None:
+    Args:
+        directory: Where a set is to be written; nothing is put there.
+        settings: Makes the settings known so far; asked only if there is a set to compare them with. None lets any
+            set be there.
+
+    Raises:
+        InputError: It is a file, holds somebody else's files, or a set begun with other settings.
+    """
+    directory = Path(directory)
+    if not directory.exists():
+        return
+    if not directory.is_dir():
+        raise InputError(f"cannot write to {directory}: it is a file; choose a directory (--out)")
+    found = read_manifest(directory)
+    if found is not None:
+        if settings is not None and _holds_shards(directory):
+            check_same(directory, found, {"settings": settings()}, so_far=True)
         return
     for path in directory.iterdir():
         if path.name != LOCK and not TEMPORARY_NAME.fullmatch(path.name):
@@ -185,3 +199,7 @@ def _check_home(directory: Path) -> None:
                 f"{directory} holds other files ({path.name}) and no pattern set: "
                 "choose an empty or new directory (--out)"
             )
+
+
+def _holds_shards(directory: Path) -> bool:
+    return any(SHARD_NAME.fullmatch(path.name) for path in directory.iterdir())

@@ -23,7 +23,7 @@ def bench(
     recipe: Annotated[bool, typer.Option(help="Run the authors' recipe, too, on the first four examples.")] = True,
     dtype: common.DtypeOption = "auto",
     device: common.DeviceOption = None,
-    attention: common.AttentionOption = None,
+    attn_implementation: common.AttentionOption = None,
     trust_remote_code: common.TrustOption = False,
     json: common.JsonOption = False,
 ) -> None:
@@ -38,7 +38,7 @@ def bench(
             model,
             dtype=dtype,
             device=device,
-            attn_implementation=attention,
+            attn_implementation=attn_implementation,
             trust_remote_code=trust_remote_code,
         )
         if data is None:

@@ -43,8 +43,9 @@ DeviceOption = Annotated[
 AttentionOption = Annotated[
     str | None,
     typer.Option(
+        "--attn-implementation",  # as transformers calls it
         metavar="KERNEL",
-        help="Such as sdpa, eager, flash_attention_2. \\[default: the model's]",
+        help="Attention kernel, such as sdpa, eager, flash_attention_2. \\[default: the model's]",
         rich_help_panel=MODEL_PANEL,
     ),
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -70,7 +70,7 @@ def extract(
         LowerDtype | None,
         typer.Option(help="Compute in less than the weights' precision.", rich_help_panel=common.MODEL_PANEL),
     ] = None,
-    attention: common.AttentionOption = None,
+    attn_implementation: common.AttentionOption = None,
     device: common.DeviceOption = None,
     trust_remote_code: common.TrustOption = False,
     batch_tokens: Annotated[
@@ -106,46 +106,62 @@ def extract(
         from headprint import models
         from headprint.examples import Report
         from headprint.extract import extract as run
+        from headprint.extract import settings_without_model
         from headprint.store import StoredSet
+        from headprint.writer import check_home
 
+        chosen: dict[str, Any] = {
+            "placement": placement,
+            "loss": loss,
+            "loss_on": loss_on,
+            "max_length": max_length,
+            "overlong": overlong,
+            "split": split,
+            "limit": limit,
+            "batch_size": batch_size,
+            "shard_size": shard_size,
+        }
+        check_home(out, None if overwrite else lambda: settings_without_model(data, **chosen))
         loaded, tokenizer = models.load(
             model,
             dtype=dtype,
             device=device,
-            attn_implementation=attention,
+            attn_implementation=attn_implementation,
             trust_remote_code=trust_remote_code,
         )
+        before, tokens = time.perf_counter(), 0
+
+        def count(_: int, more: int) -> None:
+            nonlocal tokens
+            tokens += more
+
         levels = run(
             loaded,
             tokenizer,
             data,
             out=out,
-            placement=placement,
-            loss=loss,
-            loss_on=loss_on,
-            max_length=max_length,
-            overlong=overlong,
-            split=split,
-            limit=limit,
-            dtype=compute_dtype,
+            **chosen,
+            compute_dtype=compute_dtype,
             batch_tokens=batch_tokens,
-            batch_size=batch_size,
             checkpointing=checkpointing,
-            shard_size=shard_size,
             verify=not no_verify,
             overwrite=overwrite,
             show_progress=bars,
+            on_batch=count,
         )
-    seconds = time.perf_counter() - started
+    now = time.perf_counter()
+    seconds, rate = now - started, tokens / (now - before)  # the rate without loading the model
     report = StoredSet.open(out).manifest["report"]
     examples, layers, heads = levels.shape
     if json:
         shape = {"examples": examples, "layers": layers, "heads": heads}
-        common.emit({"out": str(out), **shape, "report": report, "seconds": seconds, "provenance": levels.provenance})
+        cost = {"seconds": seconds, "tokens": tokens, "tokens_per_second": rate}
+        common.emit({"out": str(out), **shape, "report": report, **cost, "provenance": levels.provenance})
     elif not quiet:
         common.show(
             f"{Report(**report)}",
-            f"{examples:,} examples × {layers} layers × {heads} heads in {out}, {seconds:,.1f} s",
+            f"{examples:,} examples × {layers} layers × {heads} heads in {out}, {seconds:,.1f} s"
+            + (f" ({rate:,.0f} tokens/s)" if tokens else ""),
             f"next: headprint show {shlex.quote(str(out))}",
         )
 

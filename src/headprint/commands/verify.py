@@ -10,7 +10,7 @@ def verify(
     model: common.ModelArgument,
     dtype: common.DtypeOption = "auto",
     device: common.DeviceOption = None,
-    attention: common.AttentionOption = None,
+    attn_implementation: common.AttentionOption = None,
     trust_remote_code: common.TrustOption = False,
     json: common.JsonOption = False,
 ) -> None:
@@ -26,7 +26,7 @@ def verify(
             model,
             dtype=dtype,
             device=device,
-            attn_implementation=attention,
+            attn_implementation=attn_implementation,
             trust_remote_code=trust_remote_code,
         )
         verdict = run(loaded)
