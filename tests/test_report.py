@@ -133,6 +133,24 @@ def test_captions_say_how_many_examples_and_seeds(laboratory) -> None:
     assert "One seed." not in laboratory[1].text
 
 
+def test_tasks_that_show_nothing_are_named(tmp_path) -> None:
+    made = small_results(seeds=1)
+    rows = [row for row in made["exhibits"]["base_rates"]["summary"] if row["stage"] == "after"]
+    rows[0]["accuracy"] = {"value": 0.25, "low": 0.2, "high": 0.3}
+    _, page = written_page(with_findings(made), tmp_path)
+    assert "Here that holds for 3 of 4 tasks" in page.text
+    assert f"not in {rows[0]['task']} (" in page.text
+    assert "→ 25.0 %)" in page.text
+
+
+def test_findings_may_be_as_bare_as_the_schema(tmp_path) -> None:
+    made = with_findings(small_results(seeds=1))
+    bare = [{key: each[key] for key in ("key", "claim", "here", "verdict")} for each in made["findings"]]
+    _, page = written_page({**made, "findings": bare}, tmp_path)
+    assert bare[0]["here"] in page.text
+    report.write_comparison({**made, "findings": bare}, made, tmp_path / "two.html")
+
+
 def test_a_page_of_one_seed_warns(tmp_path) -> None:
     _, page = written_page(with_findings(small_results(seeds=1)), tmp_path)
     assert "One seed. Intervals here are over examples only" in page.text

@@ -76,6 +76,7 @@ def comparison(first: Results, second: Results) -> dict[str, Any]:
         drawn["runs"] = maps
     return {
         "names": names,
+        "runs": (first, second),
         "findings": _findings(first, second),
         "tables": [each for each in _tables(first, second, names, single) if each],
         "lacking": _lacking(first, second, names),

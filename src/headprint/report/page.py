@@ -51,21 +51,22 @@ def write_comparison(first: Mapping[str, Any], second: Mapping[str, Any], path: 
     Raises:
         InputError: If it cannot be written there.
     """
-    _write("comparison.html.j2", {**comparison(first, second), "runs": [described(first), described(second)]}, path)
+    _write("comparison.html.j2", comparison(*({**results, **described(results)} for results in (first, second))), path)
 
 
 def study_page(results: Mapping[str, Any]) -> dict[str, Any]:
     """What the template of one study is filled with."""
-    drawn = drawings(results)
+    drawn, told = drawings(results), described(results)
     return {
-        "results": described(results),
-        "sections": sections(results, drawn),
+        "results": told,
+        "sections": sections({**told, "exhibits": results["exhibits"]}, drawn),
         "stages": [each for each in stages(results) if each],
         "data": {"drawings": drawn},
     }
 
 
 _MODEL = ("id", "layers", "heads", "parameters")
+_FINDING: dict[str, Any] = {"paper": None, "number": None, "checks": []}
 _TASK = ("kind", "description", "parts", "train", "probe", "test", "scorer")
 
 
@@ -73,7 +74,8 @@ def described(results: Mapping[str, Any]) -> dict[str, Any]:
     """What stands about a study as a whole, with None for what its results leave out."""
     told = {key: results.get(key) for key in ("name", "created", "seconds", "config")}
     told |= {key: results.get(key) or {} for key in ("versions", "machine")}
-    told |= {key: results.get(key) or [] for key in ("seeds", "findings")}
+    told["seeds"] = results.get("seeds") or []
+    told["findings"] = [{**_FINDING, **each} for each in results.get("findings") or []]
     for key, fields in (("models", _MODEL), ("tasks", _TASK)):
         told[key] = {name: {**dict.fromkeys(fields), **each} for name, each in (results.get(key) or {}).items()}
     return told

@@ -10,6 +10,8 @@ from headprint.report import tables
 from headprint.report.drawings import Drawing
 from headprint.report.tables import Table
 from headprint.study import gather
+from headprint.study.checks import listed, named
+from headprint.study.estimates import number, value_of
 
 Tables = Callable[[Mapping[str, Any]], list[Table | None]]
 
@@ -27,13 +29,24 @@ class Figure:
 
 @dataclass(frozen=True)
 class Section:
-    """One part of the page; without figures it is told in one line."""
+    """One part of the page.
+
+    Attributes:
+        key: Its anchor, and its finding's key.
+        title: Heading.
+        question: What is asked.
+        finding: As in ``results.json``; None if it has none.
+        meaning: What the verdict means here.
+        note: Something else that the numbers say.
+        figures: Exhibits; without any, one line says so.
+    """
 
     key: str
     title: str
     question: str
     finding: Mapping[str, Any] | None = None
     meaning: str = ""
+    note: str = ""
     figures: list[Figure] = field(default_factory=list)
 
 
@@ -136,6 +149,7 @@ def sections(results: Mapping[str, Any], drawn: Mapping[str, Drawing]) -> list[S
             question,
             found.get(key),
             _MEANINGS.get(key, {}).get(found.get(key, {}).get("verdict", ""), ""),
+            _learned(results["exhibits"].get("base_rates")) if key == "base" else "",
             [
                 figure
                 for name, (exhibit, make) in of.items()
@@ -144,6 +158,30 @@ def sections(results: Mapping[str, Any], drawn: Mapping[str, Drawing]) -> list[S
         )
         for key, title, question, of in _SECTIONS
     ]
+
+
+_HALF = 0.5
+
+
+def _learned(exhibit: Mapping[str, Any] | None) -> str:
+    """In how many tasks there is something to see, and what the others are."""
+    rows = gather.summary_of(exhibit)
+    stages = {
+        named(row, rows): [
+            value_of(gather.estimate_at(rows, "accuracy", model=row["model"], task=row["task"], stage=stage))
+            for stage in ("before", "after")
+        ]
+        for row in rows
+    }
+    known = {task: (a, b) for task, (a, b) in stages.items() if a is not None and b is not None}
+    if not known:
+        return ""
+    others = {task: x for task, x in known.items() if not x[0] < _HALF < x[1]}
+    told = [f"{task} ({number(a, percent=True)} → {number(b, percent=True)})" for task, (a, b) in others.items()]
+    end = f"; not in {listed(told)}" if told else ""
+    return (
+        f"Here that holds for {len(known) - len(told)} of {len(known)} tasks: below 50 % before, above it after{end}."
+    )
 
 
 _TITLES = {"fig3": "The idea on this run's numbers", "patterns": "The pattern, step by step"}
@@ -170,7 +208,7 @@ def _figure(
 
 def _notes(name: str, exhibit: Mapping[str, Any], results: Mapping[str, Any]) -> list[str]:
     """How many examples and seeds stand behind the numbers, and what the whiskers are."""
-    rows = [row for key in ("rows", "maps", "runs") for row in exhibit.get(key) or []]
+    rows = [row for key in ("rows", "maps", "runs", "intact") for row in exhibit.get(key) or []]
     counts = sorted({row["n"] for row in rows if row.get("n")})
     seeds = len(results.get("seeds") or [])
     notes = []

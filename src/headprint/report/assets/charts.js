@@ -28,8 +28,8 @@ function legend(names, dashed) {
 function dots(panel, { width, joined }) {
   const { rows, series, percent } = panel;
   const longest = Math.max(...rows.map((name) => name.length)) + (panel.marked ? 2 : 0);
-  const left = Math.min(width * 0.45, 12 + 6.6 * longest);
-  const most = Math.floor((left - 10) / 6.4);
+  const left = Math.min(width * 0.45, 14 + 7.3 * longest);
+  const most = Math.floor((left - 10) / 7.1);
   const [right, top, below] = [14, 4, 24];
   const high = joined || series.length === 1 ? 24 : Math.max(22, 9 * series.length + 8);
   const height = top + rows.length * high + below;

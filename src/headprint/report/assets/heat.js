@@ -6,7 +6,7 @@ function heatMap(options) {
   const { matrix, scale } = options;
   const [rows, columns] = [matrix.length, matrix[0].length];
   const named = Boolean(options.rows);
-  const left = named ? Math.min(110, 10 + 6.4 * Math.max(...options.rows.map((name) => name.length))) : 30;
+  const left = named ? Math.min(110, 12 + 7 * Math.max(...options.rows.map((name) => name.length))) : 30;
   const below = named ? left * 0.8 : 30;
   const cell = Math.max(3, Math.min(named ? 46 : 34, Math.floor((options.width - left - 2) / columns)));
   const [width, height] = [left + columns * cell + 2, rows * cell + below];
