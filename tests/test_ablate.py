@@ -27,7 +27,7 @@ from toy_rows import small, text_rows
 from toy_tokenizers import toy_tokenizer
 
 LENGTHS = [5, 17, 9, 12, 30, 8]
-FAMILIES = ("llama", "gpt2", "gpt_neox", "deepseek_v3", "gemma3_text", "granitemoehybrid")
+FAMILIES = ("llama", "gpt2", "gpt_neox", "deepseek_v3", "gemma3_text", "bamba")
 """Grouped queries, a Conv1D, another name, latent attention (MLA), windows, a hybrid with layers without heads."""
 
 
@@ -96,7 +96,7 @@ def test_losses_are_those_of_zeroed_columns(family, mode) -> None:
     np.testing.assert_array_equal(plain_losses(model, examples), intact)  # and are on again
 
 
-@pytest.mark.parametrize("family", ["llama", "deepseek_v3", "granitemoehybrid"])
+@pytest.mark.parametrize("family", ["llama", "deepseek_v3", "bamba"])
 def test_means_are_over_tokens_and_not_padding(family) -> None:
     model = toy_model(family, dtype=torch.float64)
     examples = random_examples(LENGTHS)
@@ -275,7 +275,7 @@ def test_wrong_input_is_one_clear_line(options, said) -> None:
 
 
 def test_layers_without_heads_cannot_be_switched_off_and_say_why() -> None:
-    model = toy_model("granitemoehybrid")
+    model = toy_model("bamba")
     layer = next(iter(locate(model).absent))
     with (
         pytest.raises(InputError, match=rf"layer {layer} head 0: the layer has no heads of its own: "),
