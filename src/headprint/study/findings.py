@@ -1,6 +1,6 @@
 """What a study found beside what the paper claims (arXiv 2409.15820): sentences and verdicts of the exhibits' numbers.
 
-Each finding is a list of checks. A check **holds**, **fails**, or is **unclear**, and
+Each finding is a list of checks. A check **holds**, **fails**, or is **unclear**, and::
 
     replicates    every check holds
     does not      no check holds, and at least one fails
@@ -10,7 +10,7 @@ Each finding is a list of checks. A check **holds**, **fails**, or is **unclear*
 A check on a number holds if its 95% interval lies on the claimed side of 0, fails if it lies on the other side, and is
 unclear if it reaches across, or if there is no interval. Intervals are Student's over seeds, or over tasks where the
 text says so; of a single seed they are the exhibit's own, over examples. A check on a share of cases holds from 3/4
-of them and fails up to 1/4. No correction for many comparisons is made: where many are counted, the text says how many.
+of them and fails up to 1/4. No correction for many comparisons is made: their number is told. By finding::
 
     spreading    Gini, and CV, of the pattern fall: in at least 3/4 of the tasks, and on average over the tasks.
     composition  For each complex task: the best pair of basic tasks stands above the median pair; the pair that the
