@@ -237,6 +237,19 @@ def test_rows_that_cannot_be_judged_are_named_before_the_model_is_asked(monkeypa
         headprint.evaluate(model, toy_tokenizer(), rows, scorer="exact")
 
 
+def test_python_is_run_and_its_rows_are_named() -> None:
+    rows = text_rows(4)
+    for number, row in enumerate(rows):
+        row["completion"] = f"def solution():\n    return {number}"
+        del row["answer"]
+    model, tokenizer = small(), toy_tokenizer()
+    found = headprint.evaluate(model, tokenizer, rows, scorer="python", max_new_tokens=3)
+    assert found.accuracy == 0
+    rows[2]["completion"] = "def solution():\n    return 1 / 0"
+    with pytest.raises(InputError, match=r"row 2: the completion does not run \(exception: ZeroDivisionError"):
+        headprint.evaluate(model, tokenizer, rows, scorer="python", max_new_tokens=3)
+
+
 def test_a_laboratory_task_is_judged_by_its_own_check() -> None:
     model, tokenizer = models.load("lab")
     rows = lab.task_rows("math", "test", n=6)

@@ -117,13 +117,16 @@ class Written:
             batch_tokens=self.batch_tokens,
             advance=advance,
         )
-        data = [row.data for row in self.rows]
+
+        def judged(row: Row, output: str) -> bool:
+            return bool(with_place(row, lambda data: self.judge(data, output)))
+
         if self.in_threads:  # which wait for other processes
             with ThreadPoolExecutor(cpu_count()) as threads:
-                judged = list(threads.map(self.judge, data, outputs))
+                right = list(threads.map(judged, self.rows, outputs))
         else:
-            judged = list(map(self.judge, data, outputs))
-        return [Answer(output, bool(right)) for output, right in zip(outputs, judged, strict=True)]
+            right = list(map(judged, self.rows, outputs))
+        return [Answer(output, each) for output, each in zip(outputs, right, strict=True)]
 
 
 class Choice:
