@@ -471,6 +471,33 @@ def test_diff_in_the_terminal(patterns, tmp_path, capsys) -> None:
     assert (tmp_path / "three.png").exists()
 
 
+@pytest.mark.parametrize(
+    ("sources", "names"),
+    [
+        (("lab:math", "lab:code"), ("math", "code", "code - math")),
+        (("data/gsm8k/train.jsonl", "data/sgsm/train.jsonl"), ("gsm8k", "sgsm", "sgsm - gsm8k")),
+        (("a/easy.parquet", "a/hard.parquet"), ("easy", "hard", "hard - easy")),
+        (("train.jsonl", "train.jsonl"), ("before", "after", "change")),  # two files that cannot be told apart
+        (("a" * 40, "b"), ("a" * 19 + "…", "b", "b - " + "a" * 19 + "…")),
+    ],
+)
+def test_diff_of_two_tasks_names_them(tmp_path, capsys, sources, names) -> None:
+    rng = np.random.default_rng(1)
+    paths = [tmp_path / "one.safetensors", tmp_path / "other.safetensors"]
+    for number, (path, source) in enumerate(zip(paths, sources, strict=True)):
+        provenance = {"model": {"id": "m", "weights": "w"}, "data": {"source": source, "content": str(number)}}
+        Pattern(rng.gamma(1.0, 0.1, (LAYERS, HEADS)), provenance).save(path)
+    assert run(["diff", *map(str, paths), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["names"] == list(names)
+    assert run(["diff", *map(str, paths)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert all(any(line.startswith(f"{name}:") for line in lines) for name in names[:2])
+    if len(" ".join(names)) < 50:
+        assert any(line.split() == " ".join(names).split() for line in lines)
+    assert names == ("before", "after", "change") or "before" not in "".join(lines)
+    assert max(map(len, lines)) <= 80
+
+
 def saved_with(path: Path, pattern: Pattern, **provenance) -> Path:
     Pattern(pattern.values, {**pattern.provenance, **provenance}).save(path)
     return path

@@ -11,7 +11,7 @@ import numpy as np
 
 from headprint.errors import InputError
 from headprint.matrix import Pattern
-from headprint.render import Scale, unit
+from headprint.scale import Scale, unit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,7 +28,7 @@ _NARROWEST = 2.2  # inches of a panel, so that its title fits
 def heat_maps(patterns: Sequence[Pattern], path: str | Path, *, titles: Sequence[str] | None = None) -> None:
     """Write heat maps beside each other; the same patterns give the same bytes.
 
-    Neighbours of one unit share a scale (:class:`headprint.render.Scale`) and its colour bar.
+    Neighbours of one unit share a scale (:class:`headprint.scale.Scale`) and its colour bar.
 
     Args:
         patterns: One panel each, (L, H).

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from headprint.matrix import Head, Pattern
+from headprint.scale import Scale, unit
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -22,27 +23,21 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-# Nine colours of matplotlib's viridis and RdBu_r, evenly spaced.
-_RAMPS = {
-    "viridis": bytes.fromhex("440154 472d7b 3b528b 2c728e 21918c 28ae80 5ec962 addc30 fde725"),
-    "RdBu_r": bytes.fromhex("053061 2a71b2 6bacd1 c2ddec f7f6f6 fbccb4 e48066 ba2832 67001f"),
-}
-# The same without colour: the more ink, the further from 0.
-_SHADES = " ░▒▓█"
-_LOWERED = " -=≡#"
+__all__ = [
+    "HeatMap",
+    "Scale",
+    "most_active",
+    "most_changed",
+    "statistics_of",
+    "terminal",
+    "terminal_change",
+    "unit",
+]
+
 _NO_ATTENTION = "·"
 _WIDEST_CELL = 4
 _LEGEND_CELLS = 21
 _GAP = 3
-
-
-def unit(pattern: Pattern) -> str:
-    """What the numbers of a pattern are, for legends and axes."""
-    origin = pattern.provenance
-    if pattern.kind == "change":
-        return "relative change" if origin.get("operation") == "/" else "change (nats)"
-    level = {"none": "Σ A·∂L/∂A", "token": "Σ |z·∂L/∂z|"}
-    return f"{level.get(str(origin.get('placement')), '|Σ A·∂L/∂A|')} (nats)"
 
 
 def statistics_of(pattern: Pattern) -> dict[str, float | int | None]:
@@ -66,57 +61,6 @@ def most_changed(change: Pattern, k: int) -> tuple[list[Head], list[Head]]:
     raised = [head for head in change.top(k) if head.value > 0]
     lowered = [head._replace(value=-head.value) for head in (change * -1.0).top(k) if head.value > 0]
     return raised, lowered
-
-
-@dataclass(frozen=True)
-class Scale:
-    """What the colours of heat maps mean.
-
-    Attributes:
-        high: Value of the last colour.
-        diverging: Whether the first colour stands for ``-high``; else it stands for 0.
-    """
-
-    high: float
-    diverging: bool
-
-    @classmethod
-    def of(cls, *patterns: Pattern) -> Scale:
-        """The scale that some patterns share."""
-        values = np.concatenate([pattern.values.ravel() for pattern in patterns])
-        values = values[np.isfinite(values)]
-        signed = any(pattern.kind == "change" for pattern in patterns) or bool((values < 0).any())
-        return cls(float(np.abs(values).max(initial=0.0)), signed)
-
-    @property
-    def low(self) -> float:
-        """Value of the first colour."""
-        return -self.high if self.diverging else 0.0
-
-    @property
-    def colours(self) -> str:
-        """The colour map's name in matplotlib."""
-        return "RdBu_r" if self.diverging else "viridis"
-
-    def position(self, value: float) -> float:
-        """Where a value lies between the first colour, 0, and the last, 1."""
-        share = min(1.0, max(-1.0, value / self.high)) if self.high else 0.0
-        return (share + 1) / 2 if self.diverging else max(0.0, share)
-
-    def colour(self, position: float) -> tuple[int, int, int]:
-        """Red, green and blue, 0 to 255."""
-        ramp = _RAMPS[self.colours]
-        place = position * (len(ramp) // 3 - 1)
-        first = min(int(place), len(ramp) // 3 - 2)
-        left, right = (ramp[3 * index : 3 * index + 3] for index in (first, first + 1))
-        red, green, blue = (round(a + (b - a) * (place - first)) for a, b in zip(left, right, strict=True))
-        return red, green, blue
-
-    def shade(self, position: float) -> str:
-        """One character; few shades, so they follow the root of the value and small ones show."""
-        ink = abs(2 * position - 1) if self.diverging else position
-        shades = _LOWERED if self.diverging and position < 0.5 else _SHADES
-        return shades[min(int(ink**0.5 * len(shades)), len(shades) - 1)]
 
 
 @dataclass(frozen=True)
@@ -215,6 +159,7 @@ class _Beside:
     before: Pattern
     after: Pattern
     change: Pattern
+    names: tuple[str, str, str]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from rich.table import Table
@@ -224,12 +169,12 @@ class _Beside:
         change = HeatMap(self.change, Scale.of(self.change))
         if before.narrowest + after.narrowest + change.narrowest + 3 * _GAP <= options.max_width:
             table = Table.grid(padding=(0, _GAP, 0, 0))
-            table.add_row(*map(_heading, ("before", "after", "change")))
+            table.add_row(*map(_heading, self.names))
             table.add_row(before, after, change)
             yield table
             yield _legend(levels, self.before)
         else:
-            yield _heading("change")
+            yield _heading(self.names[2])
             yield change
         yield _legend(change.scale, self.change)
 
@@ -260,7 +205,13 @@ def terminal(pattern: Pattern, *, width: int | None = None, title: str | None = 
 
 
 def terminal_change(
-    before: Pattern, after: Pattern, change: Pattern, *, width: int | None = None, top: int = 5
+    before: Pattern,
+    after: Pattern,
+    change: Pattern,
+    *,
+    names: tuple[str, str, str] = ("before", "after", "change"),
+    width: int | None = None,
+    top: int = 5,
 ) -> RenderableType:
     """Two patterns and their change for a rich console.
 
@@ -268,6 +219,7 @@ def terminal_change(
         before: (L, H).
         after: (L, H).
         change: (L, H), absolute or relative.
+        names: What the three are called.
         width: Columns; those of the console if None.
         top: Heads named, raised and lowered.
     """
@@ -276,9 +228,9 @@ def terminal_change(
 
     raised, lowered = most_changed(change, top)
     parts: list[RenderableType] = [
-        _Beside(before, after, change),
+        _Beside(before, after, change, names),
         "",
-        _statistics_table({"before": before, "after": after, "change": change}),
+        _statistics_table(dict(zip(names, (before, after, change), strict=True))),
         "",
         _heads_table({"most raised": raised, "most lowered": lowered}),
     ]

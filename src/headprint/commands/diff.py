@@ -11,6 +11,7 @@ import typer
 from headprint.commands import common
 
 _SETTINGS = ("loss", "loss_on", "placement", "max_length", "overlong", "dtype", "batch_size")
+_LONGEST = 20  # of a task's name, so that two and their difference fit
 
 
 def diff(
@@ -37,6 +38,7 @@ def diff(
     change = second - first
     if relative:
         change = change / first
+    names = called(first.provenance, second.provenance)
     warnings = doubts(first.provenance, second.provenance)
     for warning in warnings:
         common.say(f"warning: {warning}")
@@ -46,7 +48,8 @@ def diff(
     if png:
         from headprint.plot import heat_maps
 
-        heat_maps([first, second, change], png, titles=[f"before\n{before.name}", f"after\n{after.name}", "change"])
+        titles = [f"{names[0]}\n{before.name}", f"{names[1]}\n{after.name}", names[2]]
+        heat_maps([first, second, change], png, titles=titles)
         common.say(f"wrote {png}")
     agreement = {
         "pearson": first.correlation(second),
@@ -58,6 +61,7 @@ def diff(
         common.emit(
             {
                 "relative": relative,
+                "names": names,
                 **agreement,
                 "before": {"path": str(before), **render.statistics_of(first)},
                 "after": {"path": str(after), **render.statistics_of(second)},
@@ -72,14 +76,27 @@ def diff(
             }
         )
         return
+    width = max(map(len, names[:2])) + 1
     common.show(
-        f"before: {common.title(before, first)}",
-        f"after:  {common.title(after, second)}",
+        f"{names[0] + ':':<{width}} {common.title(before, first)}",
+        f"{names[1] + ':':<{width}} {common.title(after, second)}",
         "",
-        render.terminal_change(first, second, change, top=top),
+        render.terminal_change(first, second, change, names=names, top=top),
         "",
         "  ".join(f"{name} {value:.4g}" for name, value in agreement.items()),
     )
+
+
+def called(before: dict[str, Any], after: dict[str, Any]) -> tuple[str, str, str]:
+    """What the two patterns and their difference are called: by their tasks, if they are two tasks of one model."""
+    model = _same(before.get("model"), after.get("model"), ("weights",))
+    if model and _same(before.get("data"), after.get("data"), ("content",)) is False:
+        paths = [Path(str(origin["data"].get("source", "")).removeprefix("lab:")) for origin in (before, after)]
+        for names in ([path.stem for path in paths], [path.parent.name for path in paths]):  # train.jsonl says nothing
+            one, other = (name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…" for name in names)
+            if one and other and one != other:
+                return one, other, f"{other} - {one}"
+    return "before", "after", "change"
 
 
 def doubts(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
