@@ -45,7 +45,7 @@ function dots(panel, { width, joined }) {
     width, height, viewBox: `0 0 ${width} ${height}`, role: "img",
     "aria-label": `${panel.title} of ${rows.length} rows by ${series.map((each) => each.name).join(", ")}; the numbers are in the table`,
   });
-  for (const tick of niceTicks(least, greatest, (width - left) / 70)) {
+  for (const tick of niceTicks(least, greatest, (width - left) / 55)) {
     drawing.append(svg("line", { class: tick === 0 ? "zero" : "grid", x1: x(tick), x2: x(tick), y1: top, y2: height - below }),
       svg("text", { class: "tick", x: x(tick), y: height - 8, "text-anchor": "middle" }, sayTick(tick, percent) + (percent ? " %" : "")));
   }
