@@ -5,11 +5,17 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
+import re
+from collections.abc import Iterator
 
 import pytest
 import torch
 import transformers
+from torch.nn import functional
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, sdpa_mask
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from headprint.extract import extract
 from headprint.heads import HeadMap, UnsupportedModel, locate
 from headprint.verify import ensure_exact, known_exact, random_examples, verify
 from toy_models import toy_model
@@ -84,6 +90,47 @@ def test_models_that_are_not_causal_are_refused() -> None:
         with pytest.raises(UnsupportedModel):
             ensure_exact(model)
     ensure_exact(toy_model("bert"))
+
+
+@pytest.fixture
+def own_kernels() -> Iterator[None]:
+    """Attention functions "own", with its mask function, and "unmasked", without."""
+    functions, masks = ALL_ATTENTION_FUNCTIONS._global_mapping, ALL_MASK_ATTENTION_FUNCTIONS._global_mapping
+
+    def attend(module, query, key, value, attention_mask, scaling, dropout=0.0, **_):
+        z = functional.scaled_dot_product_attention(query, key, value, attention_mask, scale=scaling, enable_gqa=True)
+        return z.transpose(1, 2).contiguous(), None
+
+    def mask(*args, **options):
+        return sdpa_mask(*args, **{**options, "allow_is_causal_skip": False})
+
+    functions |= {"own": attend, "unmasked": attend}
+    masks["own"] = mask
+    yield
+    del functions["own"], functions["unmasked"], masks["own"]
+
+
+def test_an_attention_function_without_its_mask_is_refused_by_name(own_kernels: None) -> None:
+    ensure_exact(toy_model("llama", attention="own"))
+    model = toy_model("llama", attention="unmasked")
+    verdict = verify(model)
+    assert not verdict.exact
+    assert verdict.error_within_kernel is not None
+    assert verdict.error_within_kernel < 1e-6  # eager attention has its mask
+    message = r"'unmasked' is registered without its mask function.*AttentionMaskInterface\.register\('unmasked', …\)"
+    assert re.search(message, verdict.reason)
+    with pytest.raises(UnsupportedModel, match=message):  # of a class that is known, too
+        ensure_exact(model)
+
+
+def test_extraction_looks_at_the_kernel_that_it_lends(own_kernels: None) -> None:
+    rows = [{"input_ids": [5, 6, 7, 8, 9], "labels": [-100, -100, 7, 8, 9]}]
+    model = toy_model("llama", attention="sdpa")
+    with pytest.raises(UnsupportedModel, match="'unmasked' is registered without"):
+        extract(model, None, rows, attn_implementation="unmasked")
+    assert model.config._attn_implementation == "sdpa"
+    own = extract(model, None, rows, attn_implementation="own").values
+    assert abs(own - extract(model, None, rows).values).max() < 1e-5 * abs(own).max()
 
 
 def test_unsupported_models_are_a_verdict_with_the_reason() -> None:

@@ -121,9 +121,9 @@ def extract(
     heads = locate(model)
     with ExitStack() as stack:
         enter = stack.enter_context
+        enter(models.using_kernel(model, attn_implementation))
         if verify:
             ensure_exact(model)
-        enter(models.using_kernel(model, attn_implementation))
         enter(models.computing_in(model, compute_dtype))
         enter(frozen(model))
         if checkpointing:

@@ -24,6 +24,8 @@ from headprint.models import input_device, kernel, using_kernel
 from headprint.oracle import materialised_levels
 from headprint.tap import Tap, frozen
 
+_KERNELS = ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flash_attention_4", "flex_attention")
+
 _PRECISIONS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 TOLERANCE = dict(zip(_PRECISIONS, (1e-6, 1e-5, 5e-2, 5e-2), strict=True))
@@ -118,7 +120,7 @@ def verify(
         reason = f"differs from the materialised attention times its gradient by {within:.1e} of the largest level"
     elif not in_batch <= IN_BATCH[dtype]:
         reason = f"an example's levels depend on other rows or on its padding, by {in_batch:.1e}: "
-        reason += "not a causal model, or one that wants left padding"
+        reason += _without_mask(causal) or "not a causal model, or one that wants left padding"
     elif not across <= ACROSS[dtype]:
         reason = f"kernel {kernel(model)} on a padded batch differs from eager attention on single rows by {across:.1e}"
     else:
@@ -132,6 +134,19 @@ def verify(
         layer_errors={s.layer: _error(alone[:, s.layer], reference[:, s.layer]) for s in heads.sites},
         absent=heads.absent,
         **about,
+    )
+
+
+def _without_mask(causal: Any) -> str:
+    """Whether the attention function has no mask function, without which transformers gives it no causal mask."""
+    from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS as MASKS
+
+    name = causal.config.get_text_config(decoder=True)._attn_implementation
+    if name in MASKS:
+        return ""
+    return (
+        f"attention function {name!r} is registered without its mask function, so it runs without a causal mask; "
+        f"register one: transformers.AttentionMaskInterface.register({name!r}, …), such as masking_utils.sdpa_mask"
     )
 
 
@@ -151,15 +166,20 @@ def ensure_exact(model: nn.Module) -> None:
 def known_exact(model: nn.Module) -> bool:
     """Whether headprint's tests found this class of transformers exact in the installed version of transformers.
 
-    A class that can be causal or not is known only if nothing in its config says that it is not.
+    A class that can be causal or not is known only if nothing in its config says that it is not, and a model only
+    under a kernel of transformers' own.
     """
     import transformers
 
     causal, table = unwrap(model), coverage()
-    return all(getattr(causal.config, flag, True) is not False for flag in ("is_decoder", "causal")) and (
-        type(causal).__module__.startswith("transformers.models.")
-        and transformers.__version__ == table["transformers"]
-        and type(causal).__name__ in table["classes"]
+    return (
+        kernel(causal) in _KERNELS
+        and all(getattr(causal.config, flag, True) is not False for flag in ("is_decoder", "causal"))
+        and (
+            type(causal).__module__.startswith("transformers.models.")
+            and transformers.__version__ == table["transformers"]
+            and type(causal).__name__ in table["classes"]
+        )
     )
 
 
