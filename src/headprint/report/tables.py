@@ -208,11 +208,11 @@ def ablation(exhibit: Mapping[str, Any]) -> list[Table | None]:
     lines = []
     for row in rows:
         same = {key: row[key] for key in ("model", "task", "mode", "k", "choice")}
-        chances = sorted(set(values_of(each.get("p") for each in gather.those(exhibit.get("rows"), **same))))
-        p = " … ".join(number(x, 3) for x in dict.fromkeys((chances[0], chances[-1]))) if chances else "–"
+        seeds = list(gather.those(exhibit.get("rows"), **same))
+        chances = [_chances(seeds, name) for name in ("p", "p_same_layers")]
         about = [_model(row, rows), row["task"], row["mode"], _plain(row["k"]), row["choice"]]
         changes = [estimate(row.get("loss"), 3), estimate(row.get("accuracy"), percent=True, signed=True)]
-        lines.append([*about, *changes, Cell(p, max(chances, default=None))])
+        lines.append([*about, *changes, *chances])
     columns = [
         "Model",
         "Task",
@@ -222,8 +222,16 @@ def ablation(exhibit: Mapping[str, Any]) -> list[Table | None]:
         "Rise of the loss",
         "Change of accuracy",
         "p against random",
+        "p against the same layers",
     ]
     return [table("Every comparison", columns, lines, "Over seeds the smallest and the largest p are given.")]
+
+
+def _chances(rows: Iterable[Mapping[str, Any]], name: str) -> Cell:
+    """The smallest and the largest p of several seeds."""
+    found = sorted(values_of(row.get(name) for row in rows))
+    ends = dict.fromkeys(number(x, 3) for x in (found[0], found[-1])) if found else ["–"]
+    return Cell(" … ".join(ends), found[-1] if found else None)
 
 
 def stages(results: Mapping[str, Any]) -> list[Table | None]:

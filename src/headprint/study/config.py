@@ -176,6 +176,7 @@ class Ablations:
         ks: How many heads.
         modes: ``zero``, ``mean``.
         random: Draws of as many random heads.
+        same_layers: Draws of as many random heads of the same layers as the chosen ones.
         rows: Test rows whose loss is measured; None: all.
     """
 
@@ -183,6 +184,7 @@ class Ablations:
     ks: list[int] = field(default_factory=lambda: [1, 2, 4, 8, 16])
     modes: list[Literal["zero", "mean"]] = field(default_factory=lambda: ["zero", "mean"])
     random: int = 20
+    same_layers: int = 20
     rows: int | None = None
 
 

@@ -236,10 +236,15 @@ def _over_fits(fits: Sequence[Row]) -> Row:
         "named_rank": mean(ranks),
         "r2_named": mean(each["r2"] for each in own),
         "r2_best_pair": mean(ranked[0]["r2"] for ranked in pairs),
-        "r2_median_pair": mean(float(np.median([each["r2"] for each in ranked])) for ranked in pairs),
+        "r2_median_pair": mean(_median(each["r2"] for each in ranked) for ranked in pairs),
         "above_median": averaged(gaps) if gaps else None,
         "null_r2": mean((fit["decomposition"]["null"] or {}).get("mean") for fit in fits),
     }
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.median(known)) if known else None
 
 
 def _fig5(config: StudyConfig, patterns: Mapping[tuple[str, ...], Any]) -> Exhibit:
@@ -291,15 +296,21 @@ def _ablation(laid: Plan, read: Results) -> Exhibit:
     for (model, task, mode, seed), job in laid.ablations.items():
         found = read(job)
         own = {"model": model, "task": task, "seed": int(seed)}
-        rows += [{**own, "mode": mode, **each} for each in found["rows"]]
+        rows += [{**own, "mode": mode, **each, "choice": _choice(each["choice"])} for each in found["rows"]]
         if own not in [{name: each[name] for name in own} for each in intact]:
             measured = {name: value_of(found["intact"][name]) for name in ("loss", "accuracy")}
             intact.append({**own, **measured, "n": found["n"]})
     return {
         "title": "Heads switched off",
         "caption": "Rise of the loss (nats) and change of accuracy after fine-tuning when the k most active, the k "
-        "most changed, or k random heads give nothing (zero) or their mean.",
+        "most changed, k random heads, or as many random heads of the same layers give nothing (zero) or their mean.",
         "rows": rows,
         "intact": intact,
         "summary": over_seeds(rows, ("model", "task", "mode", "k", "choice"), ("loss", "accuracy")),
     }
+
+
+def _choice(name: str) -> str:
+    """What the draws from the same layers as an order's heads are called here."""
+    kind, _, order = name.partition(":")
+    return f"same layers as {order}" if order else kind

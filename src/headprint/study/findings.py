@@ -196,6 +196,13 @@ def _causal(exhibits: Exhibits) -> Finding:
         checks.append(Check(text, judged_share(worse, len(chances))))
         told.append(text)
         numbers.append(f"{label}: {number(worse / len(chances), percent=True)} of comparisons")
+        among = values_of(row.get("p_same_layers") for row in rows if row["choice"] == choice)
+        if among:
+            worse = sum(p <= CHANCE for p in among)
+            text = f"more than random heads of the same layers in {worse} of {len(among)}"
+            checks.append(Check(f"{label}: {text}", judged_share(worse, len(among))))
+            told.append(text)
+            numbers[-1] += f" ({number(worse / len(among), percent=True)} against the same layers)"
     if not checks:
         return Finding(
             here=f"Too few random sets of heads for p ≤ {CHANCE}: {_DRAWS} at least are needed." if rows else None

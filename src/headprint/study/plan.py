@@ -129,7 +129,8 @@ class _Run:
         given = self.config.ablations
         if given is None:
             return
-        options = {"ks": given.ks, "random": given.random, "limit": given.rows, "seed": self.seed}
+        options = {name: getattr(given, name) for name in ("ks", "random", "same_layers")}
+        options |= {"limit": given.rows, "seed": self.seed}
         for task in given.tasks or self.config.tasks:
             for mode in given.modes:
                 tuned = self.laid.tuned[self.name, task, str(self.seed)]

@@ -254,6 +254,7 @@ def ablation(settings: Settings, needs: Needs, out: Path) -> None:
         mode=settings["mode"],
         means=means,
         random=settings["random"],
+        same_layers=settings["same_layers"],
         seed=settings["seed"],
         scorer=settings["scorer"],
         n=settings["limit"],
