@@ -12,66 +12,51 @@ same examples from both, so what the examples have in common cancels in the diff
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import stats
 
+from headprint.comparison import Correlations, Shape, ShapeChange, TaskCorrelations, Trajectory
 from headprint.errors import InputError
-from headprint.intervals import Bootstrap, Interval, Resampled, known, resample
+from headprint.intervals import Bootstrap, Resampled, known, resample
+from headprint.many import (
+    CorrelationMethod,
+    coefficient_of_variation,
+    correlation,
+    gini,
+    kurtosis,
+    mse,
+    ratio,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from headprint.many import Heads, Many
     from headprint.pattern import PatternSet
-    from headprint.shapes import Values
 
-    Heads = Values  # (..., P), patterns with their known heads in one row
-    Many = Values  # (...,)
-
-CorrelationMethod = Literal["pearson", "spearman"]
+__all__ = [
+    "CorrelationMethod",
+    "Correlations",
+    "Shape",
+    "ShapeChange",
+    "TaskCorrelations",
+    "Trajectory",
+    "coefficient_of_variation",
+    "correlation",
+    "gini",
+    "kurtosis",
+    "mse",
+    "nearest",
+    "shape",
+    "shape_change",
+    "task_correlations",
+    "trajectory",
+]
 
 _CORRELATION = (-1.0, 1.0)
 _POSITIVE = (0.0, np.inf)
-
-
-def gini(patterns: Heads) -> Many:
-    """Gini coefficient over the last axis; :func:`headprint.statistics.gini` of many patterns."""
-    x = np.sort(patterns, axis=-1)
-    n = x.shape[-1]
-    weights = 2.0 * np.arange(1, n + 1) - n - 1
-    return _ratio(x @ weights, n * x.sum(axis=-1))
-
-
-def coefficient_of_variation(patterns: Heads) -> Many:
-    """Standard deviation over mean, over the last axis."""
-    return _ratio(patterns.std(axis=-1), patterns.mean(axis=-1))
-
-
-def kurtosis(patterns: Heads) -> Many:
-    """Excess kurtosis over the last axis."""
-    off = patterns - patterns.mean(axis=-1, keepdims=True)
-    result: Many = _ratio((off**4).mean(axis=-1), (off**2).mean(axis=-1) ** 2) - 3.0
-    return result
-
-
-def correlation(a: Heads, b: Heads, method: CorrelationMethod = "pearson") -> Many:
-    """Correlation over the last axis; NaN where one of the two is constant."""
-    if method == "spearman":
-        a, b = stats.rankdata(a, axis=-1), stats.rankdata(b, axis=-1)
-    a = a - a.mean(axis=-1, keepdims=True)
-    b = b - b.mean(axis=-1, keepdims=True)
-    sizes = np.sqrt((a**2).sum(axis=-1)) * np.sqrt((b**2).sum(axis=-1))
-    result: Many = np.clip(_ratio((a * b).sum(axis=-1), sizes), -1.0, 1.0)
-    return result
-
-
-def mse(a: Heads, b: Heads) -> Many:
-    """Mean squared difference over the last axis."""
-    result: Many = ((a - b) ** 2).mean(axis=-1)
-    return result
 
 
 _SHAPE: dict[str, tuple[Callable[[Heads], Many], tuple[float, float]]] = {
@@ -79,108 +64,6 @@ _SHAPE: dict[str, tuple[Callable[[Heads], Many], tuple[float, float]]] = {
     "cv": (coefficient_of_variation, _POSITIVE),
     "kurtosis": (kurtosis, (-2.0, np.inf)),
 }
-
-
-@dataclass(frozen=True)
-class Shape:
-    """How evenly a pattern is spread over the heads (Table 1); of a change: after minus before."""
-
-    gini: Interval
-    cv: Interval
-    kurtosis: Interval
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain types, for JSON."""
-        return {name: interval.to_dict() for name, interval in vars(self).items()}
-
-
-@dataclass(frozen=True)
-class ShapeChange:
-    """Table 1 of one model and task."""
-
-    before: Shape
-    after: Shape
-    change: Shape
-    examples: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain types, for JSON."""
-        shapes = {name: getattr(self, name).to_dict() for name in ("before", "after", "change")}
-        return {**shapes, "examples": self.examples}
-
-
-class Correlations(NamedTuple):
-    """One task x task matrix; symmetric, with 1 in the diagonal.
-
-    Attributes:
-        value: (T, T) float64.
-        low: (T, T), lower ends; NaN without a bootstrap.
-        high: (T, T), upper ends.
-    """
-
-    value: Values
-    low: Values
-    high: Values
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain types, for JSON; what is no number becomes None."""
-        return {
-            name: [[x if np.isfinite(x) else None for x in row] for row in matrix.tolist()]
-            for name, matrix in self._asdict().items()
-        }
-
-
-@dataclass(frozen=True)
-class TaskCorrelations:
-    """Figure 2 of one model.
-
-    Attributes:
-        tasks: T names, in the order of rows and columns.
-        before: Of the patterns before training.
-        after: Of those after it; None if there are none, as are the next two.
-        change: Of the changes, after - before.
-        relative: Of the change rates, (after - before) / before.
-        method: ``"pearson"`` or ``"spearman"``.
-    """
-
-    tasks: list[str]
-    before: Correlations
-    after: Correlations | None
-    change: Correlations | None
-    relative: Correlations | None
-    method: CorrelationMethod
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain types, for JSON."""
-        matrices = {name: getattr(self, name) for name in ("before", "after", "change", "relative")}
-        return {
-            "tasks": self.tasks,
-            "method": self.method,
-            **{name: matrix.to_dict() if matrix else None for name, matrix in matrices.items()},
-        }
-
-
-@dataclass(frozen=True)
-class Trajectory:
-    """Figure 5 of one model and task: each pattern against the first of the sequence.
-
-    Attributes:
-        correlation: S intervals; the first is 1.
-        mse: S intervals; the first is 0.
-        method: Of the correlation.
-    """
-
-    correlation: list[Interval]
-    mse: list[Interval]
-    method: CorrelationMethod
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain types, for JSON."""
-        return {
-            "correlation": [each.to_dict() for each in self.correlation],
-            "mse": [each.to_dict() for each in self.mse],
-            "method": self.method,
-        }
 
 
 def shape(levels: PatternSet, *, bootstrap: Bootstrap | None = None) -> Shape:
@@ -256,7 +139,7 @@ def task_correlations(
         return _correlations([(pick(r.values), pick(r.draws)) for r in of_tasks], method, options)
 
     def relative(x: NDArray[Any]) -> NDArray[Any]:
-        return _ratio(x[..., 1, :, :] - x[..., 0, :, :], x[..., 0, :, :])
+        return ratio(x[..., 1, :, :] - x[..., 0, :, :], x[..., 0, :, :])
 
     return TaskCorrelations(
         tasks,
@@ -335,11 +218,4 @@ def _correlations(
             interval = options.interval(value, draws, _CORRELATION)
             for matrix, x in zip(result, (interval.value, interval.low, interval.high), strict=True):
                 matrix[i, j] = matrix[j, i] = x
-    return result
-
-
-def _ratio(top: Any, bottom: Any) -> Values:
-    """NaN where the bottom is 0."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        result: Values = np.where(bottom == 0, np.nan, top / bottom)
     return result

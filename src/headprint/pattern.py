@@ -24,7 +24,7 @@ from headprint import store
 from headprint.errors import InputError
 from headprint.manifest import read_manifest
 from headprint.matrix import Head, Pattern
-from headprint.shards import InMemory, Shard, Shards
+from headprint.shards import InMemory, Shard, Shards, read_labels, take_levels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -136,7 +136,7 @@ class PatternSet:
         """(N, L, H) float32 levels; of a directory, read at first use."""
         if isinstance(self._source, InMemory):
             return self._source.shard.values
-        return self._take(np.arange(len(self)))
+        return take_levels(self._source, np.arange(len(self)))
 
     @property
     def ids(self) -> list[str]:
@@ -215,7 +215,7 @@ class PatternSet:
         """
         rows = self._rows(key)
         ids = [self.ids[row] for row in rows]
-        return PatternSet(self._take(rows), ids, self.losses[rows], self.tokens[rows], self.provenance)
+        return PatternSet(take_levels(self._source, rows), ids, self.losses[rows], self.tokens[rows], self.provenance)
 
     def merge(self, *others: PatternSet) -> PatternSet:
         """This set's examples, then those of the others, as one set in memory.
@@ -255,26 +255,10 @@ class PatternSet:
 
     @cached_property
     def _labels(self) -> tuple[list[str], Losses, TokenCounts]:
-        parts = [self._source.read_labels(index) for index in range(len(self._source.rows))]
-        return (
-            [name for part in parts for name in part.ids],
-            np.concatenate([np.empty(0, np.float32), *(part.losses for part in parts)]),
-            np.concatenate([np.empty(0, np.int32), *(part.tokens for part in parts)]),
-        )
+        return read_labels(self._source)
 
     def _shards(self) -> Iterator[Shard]:
         return (self._source.read(index) for index in range(len(self._source.rows)))
-
-    def _take(self, rows: NDArray[np.int64]) -> Levels:
-        """Levels of some rows; shards without one of them are not read."""
-        values = np.empty((len(rows), *self._source.shape), dtype=np.float32)
-        start = 0
-        for index, count in enumerate(self._source.rows):
-            wanted = (rows >= start) & (rows < start + count)
-            if wanted.any():
-                values[wanted] = self._source.read(index).values[rows[wanted] - start]
-            start += count
-        return values
 
     def _rows(self, key: Any) -> NDArray[np.int64]:
         every = np.arange(len(self))

@@ -21,6 +21,8 @@ import pyarrow.parquet as pq
 from headprint.errors import InputError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from headprint.shapes import Levels, Losses, TokenCounts
 
 STAMP = b"headprint"
@@ -82,6 +84,28 @@ class InMemory:
         return self.shard
 
     read_labels = read
+
+
+def read_labels(shards: Shards) -> tuple[list[str], Losses, TokenCounts]:
+    """Ids, losses and tokens of all examples, (N,) each."""
+    parts = [shards.read_labels(index) for index in range(len(shards.rows))]
+    return (
+        [name for part in parts for name in part.ids],
+        np.concatenate([np.empty(0, np.float32), *(part.losses for part in parts)]),
+        np.concatenate([np.empty(0, np.int32), *(part.tokens for part in parts)]),
+    )
+
+
+def take_levels(shards: Shards, examples: NDArray[np.int64]) -> Levels:
+    """Levels of some examples, by number, in that order; shards without one of them are not read."""
+    values = np.empty((len(examples), *shards.shape), dtype=np.float32)
+    start = 0
+    for index, count in enumerate(shards.rows):
+        wanted = (examples >= start) & (examples < start + count)
+        if wanted.any():
+            values[wanted] = shards.read(index).values[examples[wanted] - start]
+        start += count
+    return values
 
 
 def write_shard(path: Path, shard: Shard, stamp: str) -> None:
