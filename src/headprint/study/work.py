@@ -257,6 +257,7 @@ def ablation(settings: Settings, needs: Needs, out: Path) -> None:
         same_layers=settings["same_layers"],
         seed=settings["seed"],
         scorer=settings["scorer"],
+        scored_draws=1,  # answers take far longer than losses
         n=settings["limit"],
         max_new_tokens=settings["max_new_tokens"],
         batch_tokens=settings["batch_tokens"],
