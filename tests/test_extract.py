@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 
 import numpy as np
@@ -10,11 +11,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headprint import bench
+from headprint import bench, models
 from headprint.batches import Budget, collate, take
 from headprint.errors import InputError
 from headprint.extract import extract
 from headprint.heads import locate
+from headprint.lab import task_rows
 from headprint.pattern import PatternSet
 from plain import losses, oracle, random_examples, rows
 from toy_models import toy_model
@@ -212,6 +214,52 @@ def test_autocast_computes_in_lower_precision_and_leaves_the_weights(model, exam
     assert next(model.parameters()).dtype == torch.float32
     assert not close(narrow.values, wide.values)
     assert narrow.pattern().correlation(wide.pattern()) > 0.99
+    assert (narrow.provenance["dtype"], narrow.provenance["compute_dtype"]) == ("float32", "bfloat16")
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "opt", "qwen3"])
+def test_autocast_over_half_precision_weights_is_that_over_float32(family, examples) -> None:
+    """The same weights, rounded, in two widths: a float32 residual stream does not ask for float32 matrices."""
+    half = toy_model(family, dtype=torch.bfloat16)
+    whole = copy.deepcopy(half).float()
+    tensors = {name: (p.dtype, p.data_ptr()) for name, p in half.named_parameters()}
+    found = extract(half, None, rows(examples), compute_dtype="bfloat16")
+    expected, native, exact = (
+        extract(whole, None, rows(examples), compute_dtype="bfloat16").values,
+        extract(half, None, rows(examples)),
+        extract(whole, None, rows(examples)).values,
+    )
+
+    def error(values: np.ndarray, reference: np.ndarray) -> float:
+        return float(np.abs(values - reference).max() / np.abs(reference).max())
+
+    assert error(found.values, expected) < 0.1 * error(native.values, exact)
+    assert error(found.values, native.values) > 0
+    assert found.provenance["model"]["weights"] == native.provenance["model"]["weights"]
+    assert {name: (p.dtype, p.data_ptr()) for name, p in half.named_parameters()} == tensors
+    assert not any(module._forward_hooks for module in half.modules())
+
+
+def test_what_autocast_cannot_do_is_refused_and_left_as_it_was(examples) -> None:
+    model = toy_model("dbrx", dtype=torch.bfloat16)
+    with pytest.raises(InputError, match=r"DbrxForCausalLM does not compute in bfloat16 by autocast \(.*without"):
+        extract(model, None, rows(examples), compute_dtype="bfloat16")
+    assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
+    assert not any(module._forward_hooks for module in model.modules())
+    for dtype in (torch.float64, torch.float16):
+        with pytest.raises(InputError, match=r"weights are float\d\d: load it in float32 or bfloat16"):
+            extract(toy_model("llama", dtype=dtype), None, rows(examples), compute_dtype="bfloat16")
+
+
+@pytest.mark.slow
+def test_ranks_of_the_shipped_models_pattern_hold_in_bfloat16() -> None:
+    """On the task that is hardest to rank: five of its heads lie within 2 % of one another."""
+    pool = task_rows("pool", "test", n=100)
+    model, tokenizer = models.load("lab", dtype="float32", device="cpu")
+    expected = extract(model, tokenizer, pool).pattern()
+    model, tokenizer = models.load("lab", dtype="bfloat16", device="cpu")
+    found = extract(model, tokenizer, pool, compute_dtype="bfloat16").pattern()
+    assert found.correlation(expected, "spearman") >= 0.999
 
 
 def test_batches_are_told_of_with_their_real_tokens(model, examples, tmp_path) -> None:

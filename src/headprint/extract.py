@@ -76,7 +76,8 @@ def extract(
         overlong: What happens to longer ones: ``"cut"`` or ``"drop"``. Both are counted in ``provenance["report"]``.
         split: Which split of a folder or of a ``datasets`` data set.
         limit: Only the first so many rows.
-        compute_dtype: Compute in this lower precision (``"bfloat16"``) by autocast; the weights stay as they are.
+        compute_dtype: Take matrix products in this lower precision (``"bfloat16"``) by autocast, and what happens
+            between them in float32; the weights are float32 or of that precision. None computes as the weights are.
         attn_implementation: Attention kernel for this call, such as ``"eager"`` or ``"sdpa"``.
         batch_tokens: Tokens per batch, padding counted. None finds a budget, and halves it when memory runs out.
         batch_size: Examples per batch at most.
@@ -124,18 +125,19 @@ def extract(
         enter(models.using_kernel(model, attn_implementation))
         if verify:
             ensure_exact(model)
-        enter(models.computing_in(model, compute_dtype))
-        enter(frozen(model))
-        if checkpointing:
-            enter(checkpointed(model))
         settings = {
             "model": {"weights": models.fingerprint(model)},
             **known,
-            "dtype": compute_dtype or models.dtype_name(model),
+            "dtype": models.dtype_name(model),
+            "compute_dtype": compute_dtype,
             "kernel": models.kernel(model),
         }
         made_by = provenance.collect(settings, model=models.describe(model), data={"source": rows.describe(examples)})
         device = models.input_device(model)
+        enter(models.computing_in(model, compute_dtype))
+        enter(frozen(model))
+        if checkpointing:
+            enter(checkpointed(model))
         engine = Engine(
             model, heads, enter(Tap(heads.sites)), device, Budget(device, batch_tokens), placement, loss, batch_size
         )

@@ -20,6 +20,8 @@ EMBEDDED = "lab"
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
 
+_LOWER = ("bfloat16", "float16")
+
 _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
 
@@ -188,16 +190,44 @@ def using_kernel(model: nn.Module, attn_implementation: str | None) -> Iterator[
 
 @contextmanager
 def computing_in(model: nn.Module, dtype: str | None) -> Iterator[None]:
-    """Compute in a lower precision by autocast; the weights stay as they are.
+    """Matrix products in a lower precision by autocast; what happens between them, such as the sums along the residual
+    stream, in float32. The weights are float32 or of that precision already, and stay as they are.
 
     Raises:
-        InputError: The dtype is unknown, or wider than the weights.
+        InputError: The dtype is unknown, the weights are of another, or the model's own code mixes the two up.
     """
     own = dtype_name(model)
-    if dtype in (None, own):
+    if dtype is None:
         yield
         return
-    if dtype not in ("bfloat16", "float16") or own in ("bfloat16", "float16"):
-        raise InputError(f"the model's weights are {own}: load it in {dtype} instead of asking for {dtype} here")
-    with torch.autocast(input_device(model).type, DTYPES[dtype]):
+    if dtype not in _LOWER:
+        raise InputError(f"compute_dtype is {dtype!r}: it wants one of {', '.join(_LOWER)}")
+    if own not in ("float32", dtype):
+        raise InputError(f"the model's weights are {own}: load it in float32 or {dtype} to compute in {dtype}")
+    try:
+        stream = nullcontext() if own == "float32" else _wide_stream(model)
+        with stream, torch.autocast(input_device(model).type, DTYPES[dtype]):
+            yield
+    except RuntimeError as error:
+        if not re.search("dtype|scalar type|convert", str(error)):
+            raise
+        raise InputError(
+            f"{type(unwrap(model)).__name__} does not compute in {dtype} by autocast ({str(error).splitlines()[0]}): "
+            f"load it in {dtype} or float32, without compute_dtype"
+        ) from error
+
+
+@contextmanager
+def _wide_stream(model: nn.Module) -> Iterator[None]:
+    """Autocast keeps float32 what is float32: here the embeddings' output and, for the norms, the weights that are
+    vectors. Matrices, which are nearly all of a model, are not copied."""
+    vectors = [(p, p.data) for p in model.parameters() if p.ndim < 2 and p.is_floating_point()]
+    hook = unwrap(model).get_input_embeddings().register_forward_hook(lambda _, __, embedded: embedded.float())
+    try:
+        for parameter, data in vectors:
+            parameter.data = data.float()
         yield
+    finally:
+        hook.remove()
+        for parameter, data in vectors:
+            parameter.data = data

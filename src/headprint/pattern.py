@@ -295,7 +295,7 @@ def load(path: str | Path, *, partial: bool = False) -> Pattern | PatternSet:
 def _measure(part: PatternSet) -> dict[str, Any]:
     """What must agree before the levels of two sets may stand in one table."""
     model = part.provenance.get("model")
-    named = ("placement", "loss", "loss_on", "dtype", "batch_size")
+    named = ("placement", "loss", "loss_on", "dtype", "compute_dtype", "batch_size")
     return {
         "shape (layers, heads)": part._source.shape,
         # Equal weights are an equal model, wherever they were loaded from.

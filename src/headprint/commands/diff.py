@@ -10,7 +10,7 @@ import typer
 
 from headprint.commands import common
 
-_SETTINGS = ("loss", "loss_on", "placement", "max_length", "overlong", "dtype", "batch_size")
+_SETTINGS = ("loss", "loss_on", "placement", "max_length", "overlong", "dtype", "compute_dtype", "batch_size")
 _LONGEST = 20  # of a task's name, so that two and their difference fit
 
 

@@ -68,7 +68,7 @@ def extract(
     dtype: common.DtypeOption = "auto",
     compute_dtype: Annotated[
         LowerDtype | None,
-        typer.Option(help="Compute in less than the weights' precision.", rich_help_panel=common.MODEL_PANEL),
+        typer.Option(help="Of matrix products; what is between them is float32.", rich_help_panel=common.MODEL_PANEL),
     ] = None,
     attn_implementation: common.AttentionOption = None,
     device: common.DeviceOption = None,
