@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -184,7 +184,6 @@ def own_passes() -> Iterator[dict[str, list[float]]]:
     from headprint import engine, tap
 
     spent: dict[str, list[float]] = {"passes": [], "taps": []}
-    measure_batch, gate, levels = engine.measure, tap._Gate.backward, tap.Tap.levels
 
     def timed(function: Any, into: list[float]) -> Any:
         def call(*args: Any, **options: Any) -> Any:
@@ -193,13 +192,19 @@ def own_passes() -> Iterator[dict[str, list[float]]]:
 
         return call
 
-    engine.measure = timed(measure_batch, spent["passes"])
-    tap._Gate.backward = staticmethod(timed(gate, spent["taps"]))
-    tap.Tap.levels = timed(levels, spent["taps"])
-    try:
+    with ExitStack() as stack:
+        for owner, name, kind in (
+            (engine, "measure", "passes"),
+            (tap, "_gate_input", "taps"),
+            (tap._Gate, "backward", "taps"),
+            (tap.Tap, "open", "taps"),
+            (tap.Tap, "levels", "taps"),
+        ):
+            before = vars(owner)[name]
+            after = timed(getattr(owner, name), spent[kind])
+            setattr(owner, name, staticmethod(after) if isinstance(before, staticmethod) else after)
+            stack.callback(setattr, owner, name, before)
         yield spent
-    finally:
-        engine.measure, tap._Gate.backward, tap.Tap.levels = measure_batch, staticmethod(gate), levels
 
 
 @contextmanager
