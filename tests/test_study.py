@@ -493,6 +493,8 @@ def test_seeds_are_independent(laid: Plan) -> None:
         ("selections.rows", 9, {"selection", "train", "evaluation"}),
         ("max_new_tokens", 9, {"evaluation", "ablation"}),
         ("name", "another", set()),
+        ("tasks.math.description", "another", set()),
+        ("sizes.test", 7, {"rows", "evaluation", "ablation"}),
         ("mixtures.first", {"learning_rate": 1e-3}, {"train", "evaluation"}),
     ],
 )
@@ -501,6 +503,15 @@ def test_a_changed_setting_redoes_what_depends_on_it(path: str, new: Any, touche
     assert kinds(changed_ - old) == touched
     if touched:
         assert len(changed_ & old) > 5
+
+
+def test_other_weights_in_a_models_directory_are_another_model(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    config = tiny(models={"own": {"model": str(tmp_path)}})
+    before = all_ids(config)
+    assert all_ids(config) == before
+    (tmp_path / "model.safetensors").write_bytes(b"other weights")
+    assert kinds(before & all_ids(config)) == {"rows"}
 
 
 def test_a_changed_file_is_other_rows(table: Path) -> None:

@@ -9,13 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from headprint.rows import fingerprint
-from headprint.study.config import StudyConfig, TaskConfig
+from headprint.study.config import Sizes, StudyConfig, TaskConfig
 from headprint.study.jobs import Job
+from headprint.study.rows import one_source
 
 Key = tuple[str, ...]
+
+_READING = ("data", "test", "train_split", "test_split", "prompt", "completion", "columns", "keep")
+"""The fields of a task that decide its rows."""
 
 
 @dataclass
@@ -63,7 +68,7 @@ def plan(config: StudyConfig) -> Plan:
         InputError: A task's rows are not there.
     """
     laid = Plan()
-    sources = _Sources(config)
+    sources = _Sources()
     for name in config.models:
         for seed in config.seeds:
             _Run(config, laid, sources, name, seed).lay()
@@ -71,27 +76,56 @@ def plan(config: StudyConfig) -> Plan:
 
 
 class _Sources:
-    """What each task's rows hash to, so that a changed file is another study."""
+    """Jobs that deal rows, known by what the rows hash to, so that a changed file is another study.
 
-    def __init__(self, config: StudyConfig) -> None:
-        self.config = config
+    Rows to train on, probes and tests are jobs of their own: more tests do not train anything again.
+    """
+
+    def __init__(self) -> None:
         self._known: dict[tuple[str, str], str] = {}
 
-    def job(self, task: TaskConfig, name: str, seed: int, sizes: Mapping[str, int | None]) -> Job:
+    def own(self, task: TaskConfig, name: str, seed: int, sizes: Sizes, train: int, reserve: int | None) -> Job:
+        """Rows to train on, and those to draw mixtures from."""
+        parts = {"train": train, "reserve": reserve}
+        held = {"probe": sizes.probe, "test": sizes.test} if one_source(task) else {}  # they share the source
+        return self._job(task, name, seed, {**parts, **held}, list(parts), held_out=False)
+
+    def probes(self, task: TaskConfig, name: str, seed: int, sizes: Sizes) -> Job:
+        """Rows whose patterns are measured."""
+        own = {"test": sizes.test} if one_source(task) else {}
+        return self._job(task, name, seed, {"probe": sizes.probe, **own}, ["probe"], held_out=True)
+
+    def tests(self, task: TaskConfig, name: str, seed: int, sizes: Sizes) -> Job:
+        """Rows whose answers are judged: those after the probes."""
+        return self._job(task, name, seed, {"probe": sizes.probe, "test": sizes.test}, ["test"], held_out=True)
+
+    def _job(
+        self, task: TaskConfig, name: str, seed: int, sizes: dict[str, int | None], parts: list[str], *, held_out: bool
+    ) -> Job:
         settings = {
-            "task": asdict(task),
+            "task": {field: getattr(task, field) for field in _READING},
             "name": name,
             "seed": seed,
             **sizes,
+            "parts": parts,
             "content": self._content(task.data, task.train_split),
-            "held_out": self._content(task.test or task.data, task.test_split) if sizes["test"] else None,
+            "held_out": self._content(task.test or task.data, task.test_split) if held_out else None,
         }
-        return Job("rows", f"{name} · seed {seed}", settings)
+        return Job("rows", f"{name} · {', '.join(parts)} · seed {seed}", settings)
 
     def _content(self, source: str, split: str) -> str:
         if (source, split) not in self._known:
             self._known[source, split] = fingerprint(source, split=split)
         return self._known[source, split]
+
+
+def _files(model: str) -> list[list[str | int]] | None:
+    """What tells one state of a model's directory from another; None for a hub id and the laboratory."""
+    directory = Path(model).expanduser()
+    if not directory.is_dir():
+        return None
+    found = ((path.name, path.stat()) for path in sorted(directory.iterdir()) if path.is_file())
+    return [[name, stat.st_size, stat.st_mtime_ns] for name, stat in found]
 
 
 class _Run:
@@ -101,11 +135,18 @@ class _Run:
         self.config, self.laid, self.sources = config, laid, sources
         self.name, self.seed = name, seed
         self.model = config.models[name]
-        self.of_model = {"model": {k: v for k, v in asdict(self.model).items() if k != "sft"}}
+        loading = {field: value for field, value in asdict(self.model).items() if field != "sft"}
+        self.of_model = {"model": loading, "files": _files(self.model.model)}
         self.running = {**self.of_model, "batch_tokens": config.batch_tokens}
         self.judging = {**self.running, "max_new_tokens": config.max_new_tokens}
         self.drawing = {"seed": seed, "draws": config.fits.draws}
-        self.rows = {task: sources.job(each, task, seed, self._sizes(each)) for task, each in config.tasks.items()}
+        sizes = config.sizes
+        self.rows = {
+            task: sources.own(each, task, seed, sizes, each.train or sizes.train, sizes.reserve)
+            for task, each in config.tasks.items()
+        }
+        self.probes = {task: sources.probes(each, task, seed, sizes) for task, each in config.tasks.items()}
+        self.tests = {task: sources.tests(each, task, seed, sizes) for task, each in config.tasks.items()}
 
     def lay(self) -> None:
         laid, config, name, seed = self.laid, self.config, self.name, str(self.seed)
@@ -135,7 +176,9 @@ class _Run:
             for mode in given.modes:
                 tuned = self.laid.tuned[self.name, task, str(self.seed)]
                 settings = {**self.judging, **options, "mode": mode, "scorer": self.config.tasks[task].scorer}
-                job = self._job("ablation", f"{task} · {mode}", settings, {"start": tuned, "rows": self.rows[task]})
+                needs = {"start": tuned, "rows": self.tests[task]}
+                needs |= {"probe": self.probes[task]} if mode == "mean" else {}
+                job = self._job("ablation", f"{task} · {mode}", settings, needs)
                 self.laid.ablations[self.name, task, mode, str(self.seed)] = job
 
     def _lay_mixtures(self) -> None:
@@ -166,8 +209,8 @@ class _Run:
         given = self.config.selections
         if given is None:
             return
-        sizes = {"train": given.pool_rows, "reserve": 0, "probe": 0, "test": 0}
-        pool = self.sources.job(given.pool, "pool", self.seed, sizes)
+        none = Sizes(train=0, probe=0, test=0)
+        pool = self.sources.own(given.pool, "pool", self.seed, none, given.pool_rows, 0)
         before = self._job("levels", "pool", self.running, {"rows": pool})
         for target in given.targets:
             tuned = self.laid.tuned[self.name, target, str(self.seed)]
@@ -185,7 +228,7 @@ class _Run:
     def _two_stages(self, target: str, first: Job, sft: dict[str, Any]) -> tuple[Job, Job]:
         """The rows of the first stage, and how the model does after both."""
         settings = {**self.running, "sft": {**self.config.sft, **self.model.sft, **sft}, "seed": self.seed}
-        about = first.about.split(" · ", 2)[-1].rsplit(" · seed", 1)[0]
+        about = first.about.split(" · ", 1)[1].rsplit(" · seed", 1)[0]
         staged = self._job("train", f"{about} · first stage", settings, {"rows": first})
         tuned = self._train(target, start=staged, about=f"{about} · target")
         return first, self._evaluate(target, tuned, about=about)
@@ -197,14 +240,14 @@ class _Run:
         needs = {"rows": self.rows[task]}
         if probe:
             settings |= {"task": task, "track": self.config.track}
-            needs["probe"] = self.rows[task]
+            needs["probe"] = self.probes[task]
         if start is not None:
             needs["start"] = start
         return self._job("train", about or task, settings, needs)
 
     def _evaluate(self, task: str, tuned: Job | None, about: str | None = None) -> Job:
         settings = {**self.judging, "scorer": self.config.tasks[task].scorer}
-        needs = {"rows": self.rows[task], **({"start": tuned} if tuned else {})}
+        needs = {"rows": self.tests[task], **({"start": tuned} if tuned else {})}
         return self._job("evaluation", about or f"{task} {'after' if tuned else 'before'}", settings, needs)
 
     def _fit(self, target: str, method: str) -> Job:
@@ -224,7 +267,3 @@ class _Run:
 
     def _job(self, kind: str, about: str, settings: Mapping[str, Any], needs: Mapping[str, Job]) -> Job:
         return Job(kind, f"{self.name} · {about} · seed {self.seed}", settings, needs)
-
-    def _sizes(self, task: TaskConfig) -> dict[str, int | None]:
-        sizes = asdict(self.config.sizes)
-        return {**sizes, "train": task.train or sizes["train"]}

@@ -34,12 +34,12 @@ Needs = dict[str, Path]
 
 
 def rows(settings: Settings, needs: Needs, out: Path) -> None:
-    """Deal a task's rows."""
+    """Deal a task's rows, and keep the parts that are asked for."""
     task = TaskConfig(**settings["task"])
-    sizes = {name: settings[name] for name in ("train", "reserve", "probe", "test")}
+    sizes = {name: settings.get(name, 0) for name in ("train", "reserve", "probe", "test")}
     dealt = data.deal(task, settings["name"], seed=settings["seed"], **sizes)
-    for part, dealt_rows in dealt.items():
-        data.write(dealt_rows, out / f"{part}.jsonl")
+    for part in settings["parts"]:
+        data.write(dealt[part], out / f"{part}.jsonl")
 
 
 def model(settings: Settings, needs: Needs, out: Path) -> None:
@@ -244,7 +244,7 @@ def ablation(settings: Settings, needs: Needs, out: Path) -> None:
     orders = {"active": after.top(max(ks)), "changed": (after - before).top(max(ks), by="absolute")}
     means = None
     if settings["mode"] == "mean":
-        means = head_means(loaded, tokenizer, data.read(needs["rows"] / "probe.jsonl"))
+        means = head_means(loaded, tokenizer, data.read(needs["probe"] / "probe.jsonl"))
     found = ablate(
         loaded,
         tokenizer,
