@@ -103,7 +103,7 @@ def test_settings_are_those_of_trl_and_peft() -> None:
             assert model.lora is None or model.dtype == "bfloat16"
 
 
-@pytest.mark.parametrize("name", [*TASKS, "mathbench"])
+@pytest.mark.parametrize("name", [*sorted(TASKS), "mathbench"])
 def test_a_task_asks_what_its_scorer_can_judge(name: str, hub: Path, tmp_path: Path) -> None:
     """Templates make TRL's rows of the hub's columns, and the completion itself is judged right."""
     task = _with_mathbench(tmp_path).tasks[name]
