@@ -72,7 +72,9 @@ _TASK = ("kind", "description", "parts", "train", "probe", "test", "scorer")
 
 def described(results: Mapping[str, Any]) -> dict[str, Any]:
     """What stands about a study as a whole, with None for what its results leave out."""
-    told = {key: results.get(key) for key in ("name", "created", "seconds", "config")}
+    told = {key: results.get(key) for key in ("name", "created", "config")}
+    # Of all its stages: the call that finished a study may have found most of them done.
+    told["seconds"] = sum(stage.get("seconds") or 0 for stage in results.get("stages") or [])
     told |= {key: results.get(key) or {} for key in ("versions", "machine")}
     told["seeds"] = results.get("seeds") or []
     told["findings"] = [{**_FINDING, **each} for each in results.get("findings") or []]
