@@ -24,13 +24,15 @@ def gap(rows: Rows, arm: str, other: str, measure: Measure) -> Estimate:
         measure: ``"accuracy"`` or ``"loss"``.
 
     Returns:
-        Mean and Student's interval of the differences; of one seed, the difference of two estimates over examples.
+        Mean and Student's interval of the differences; of one seed, that of the same test rows (``over``) where it is
+        known, or else the difference of two estimates over examples.
     """
     found = {name: {row["seed"]: row.get(measure) for row in rows if row["arm"] == name} for name in (arm, other)}
     pairs = [(found[arm][seed], found[other][seed]) for seed in found[arm] if seed in found[other]]
     pairs = [(a, b) for a, b in pairs if value_of(a) is not None and value_of(b) is not None]
     if len(pairs) == 1:
-        return difference(*pairs[0])
+        own = next((row.get("over") or {} for row in rows if row["arm"] == arm), {})
+        return (own.get(other) or {}).get(measure) or difference(*pairs[0])
     return mean_of(value_of(a) - value_of(b) for a, b in pairs)  # type: ignore[operator]
 
 

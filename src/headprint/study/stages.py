@@ -40,6 +40,10 @@ METHODS = {
 }
 
 
+_COLUMNS = (("accuracy", "right"), ("loss", "loss"))
+_OTHERS = ("target", "random", "permuted")
+
+
 def applications(config: StudyConfig, laid: Plan, read: Results) -> dict[str, Any]:
     """Table 2 and table 3, as far as the config asks for them."""
     found = {}
@@ -93,11 +97,25 @@ def _table(
             chosen = read(staged[key][0], chosen_by)
             row |= {name: chosen.get(name) for name in ("rows", "tokens", "weights", "counts", "note", "share")}
         rows.append(row)
+    answers = {key: read.answers(job) for key, job in evaluated.items()}
+    for row in rows:
+        row["over"] = _over(row, answers)
     return {
         "arms": {arm: told[arm] for arm in dict.fromkeys(row["arm"] for row in rows)},
         "rows": rows,
-        "summary": _summary(rows, {key: read.answers(job) for key, job in evaluated.items()}),
+        "summary": _summary(rows, answers),
     }
+
+
+def _over(row: Row, answers: Mapping[Key, list[Row]]) -> dict[str, Any]:
+    """Gains of one run over other arms of the same seed, paired by the rows of the test."""
+    model, target, arm, seed = row["model"], row["target"], row["arm"], str(row["seed"])
+    found = {}
+    for other in _OTHERS:
+        if other != arm and (model, target, other, seed) in answers:
+            pair = [(answers[model, target, arm, seed], answers[model, target, other, seed])]
+            found[other] = {name: _gain(pair, column) if row[name] else None for name, column in _COLUMNS}
+    return found
 
 
 def _summary(rows: list[Row], answers: Mapping[Key, list[Row]]) -> list[Row]:
@@ -109,7 +127,7 @@ def _summary(rows: list[Row], answers: Mapping[Key, list[Row]]) -> list[Row]:
     for model, target, arm in dict.fromkeys((row["model"], row["target"], row["arm"]) for row in rows):
         own = [row for row in rows if (row["model"], row["target"], row["arm"]) == (model, target, arm)]
         cell: Row = {"model": model, "target": target, "arm": arm, "seeds": len(own)}
-        for name, column in (("accuracy", "right"), ("loss", "loss")):
+        for name, column in _COLUMNS:
             known = [row[name] for row in own if row[name] is not None]
             cell[name] = None if not known else known[0] if len(own) == 1 else mean_of(values_of(known))
             for prefix, other in (("gain", "target"), ("over_random", "random")):
