@@ -15,6 +15,7 @@ import shutil
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -168,6 +169,8 @@ def _begin(threads: int) -> None:
     torch.set_num_threads(threads)
     logging.disable_progress_bar()  # the study has its own
     logging.set_verbosity_error()
+    if not os.environ.get("HEADPRINT_DEBUG"):
+        warnings.simplefilter("ignore")  # as the command line does
     sys.stdout = sys.stderr  # the study's results have stdout to themselves
 
 
