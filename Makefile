@@ -18,7 +18,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-# The whole paper on the embedded laboratory: fine-tunes, patterns, every table and figure, a report. About ten minutes
+# The whole paper on the embedded laboratory: fine-tunes, patterns, every table and figure, a report. About six minutes
 # on two cores; stopped, it goes on where it was.
 demo: $(READY)
 	$(BIN)/headprint study --out runs/demo
