@@ -291,7 +291,7 @@ def main() -> None:
     file = RESULTS / "cpu.json"
     found = json.loads(file.read_text()) if file.exists() else {}
     found["machine"] = {
-        "processor": processor(),
+        "processor": provenance.processor(),
         "threads": torch.get_num_threads(),
         "system": platform.platform(),
         "versions": provenance.versions(),
@@ -303,13 +303,6 @@ def main() -> None:
     page = table(found)
     (RESULTS / "cpu.md").write_text(page)
     print(page)
-
-
-def processor() -> str:
-    """The processor's own name, where the system tells it."""
-    info = Path("/proc/cpuinfo")
-    names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-    return f"{names[0]} ({len(names)} cores)" if names else platform.processor()
 
 
 if __name__ == "__main__":

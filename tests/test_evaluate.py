@@ -19,10 +19,11 @@ from headprint import progress as bars
 from headprint.cli import run
 from headprint.commands import evaluate as command
 from headprint.errors import InputError
-from headprint.evaluate import Evaluation, Outcome, mean_interval, wilson
+from headprint.evaluate import Evaluation, Outcome, wilson
 from headprint.exam import SCORERS
 from headprint.generate import generate, prompt_tokens
 from headprint.heldout import HeldOut, examples_of, token_losses
+from headprint.intervals import mean_interval
 from headprint.mathbench import How
 from headprint.rows import read_rows
 from plain import losses as plain_losses

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headprint.errors import InputError
-from headprint.evaluate import mean_interval, wilson
-from headprint.intervals import Interval
+from headprint.evaluate import wilson
+from headprint.intervals import Interval, mean_interval
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

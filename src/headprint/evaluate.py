@@ -22,7 +22,7 @@ from headprint import progress as bars
 from headprint.errors import InputError
 from headprint.exam import SCORERS, Answer, Scorer, check_scorer, exam
 from headprint.heldout import HeldOut, examples_of, row_id
-from headprint.intervals import Interval
+from headprint.intervals import Interval, mean_interval
 from headprint.rows import Row, Source, read_rows
 from headprint.tap import frozen
 
@@ -113,17 +113,6 @@ def wilson(right: int, n: int, confidence: float = 0.95) -> Interval:
     """A share and its interval by Wilson's score: narrow and honest near 0 and 1, too."""
     ends = stats.binomtest(right, n).proportion_ci(confidence, method="wilson")
     return Interval(right / n, float(ends.low), float(ends.high))
-
-
-def mean_interval(
-    values: Sequence[float] | np.ndarray[Any, np.dtype[np.float64]], confidence: float = 0.95
-) -> Interval:
-    """A mean and its interval by Student's t; the interval of one value is unknown."""
-    n, mean = len(values), float(np.mean(values))
-    if n < 2:
-        return Interval(mean)
-    half = float(stats.t.ppf((1 + confidence) / 2, n - 1) * np.std(values, ddof=1) / np.sqrt(n))
-    return Interval(mean, mean - half, mean + half)
 
 
 def evaluate(

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import numpy as np
-from scipy.stats import norm
+from scipy.stats import norm, t
 
 from headprint.errors import InputError
 
@@ -55,6 +55,15 @@ class Interval:
         """Such as ``0.812 [0.790, 0.834]``."""
         ends = f" [{self.low:.3f}, {self.high:.3f}]" if np.isfinite(self.low) else ""
         return f"{self.value:.3f}{ends}"
+
+
+def mean_interval(values: Sequence[float] | NDArray[np.float64], confidence: float = 0.95) -> Interval:
+    """A mean and its interval by Student's t; the interval of one value is unknown."""
+    n, mean = len(values), float(np.mean(values))
+    if n < 2:
+        return Interval(mean)
+    half = float(t.ppf((1 + confidence) / 2, n - 1) * np.std(values, ddof=1) / np.sqrt(n))
+    return Interval(mean, mean - half, mean + half)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 PACKAGES = ("headprint", "torch", "transformers", "tokenizers", "datasets")
@@ -25,6 +26,14 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:  # such as headprint itself, run from a bare source tree
         return None
+
+
+def processor() -> str:
+    """The processor's own name and its cores, where the system tells it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0]} ({len(names)} cores)" if names else platform.processor() or platform.machine()
 
 
 def collect(settings: dict[str, Any], **described: dict[str, Any]) -> dict[str, Any]:

@@ -6,8 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
-import numpy as np
-from scipy import stats
+from headprint.intervals import mean_interval
 
 Estimate: TypeAlias = Mapping[str, float | None]
 
@@ -35,14 +34,8 @@ def values_of(estimates: Iterable[Any]) -> list[float]:
 
 def mean_of(values: Iterable[float], confidence: float = 0.95) -> Estimate:
     """Mean with Student's interval; of a single number only the number."""
-    x = np.array(list(values), dtype=np.float64)
-    if x.size == 0:
-        return NOTHING
-    middle = float(x.mean())
-    if x.size == 1:
-        return {"value": middle, "low": None, "high": None}
-    half = float(stats.t.ppf((1 + confidence) / 2, x.size - 1) * x.std(ddof=1) / math.sqrt(x.size))
-    return {"value": middle, "low": middle - half, "high": middle + half}
+    known = list(values)
+    return mean_interval(known, confidence).to_dict() if known else NOTHING
 
 
 def difference(a: Any, b: Any) -> Estimate:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -17,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from headprint.errors import InputError
 from headprint.finite import finite
-from headprint.provenance import versions
+from headprint.provenance import processor, versions
 from headprint.shards import write_atomically
 from headprint.study.config import StudyConfig
 from headprint.study.config import load as load_config
@@ -138,20 +137,13 @@ def _head(given: StudyConfig) -> dict[str, Any]:
         "config": given.to_dict(),
         "versions": versions(),
         "machine": {
-            "processor": _processor(),
+            "processor": processor(),
             "threads": torch.get_num_threads(),
             "device": torch.cuda.get_device_name() if cuda else "cpu",
         },
         "seeds": given.seeds,
         "tasks": tasks,
     }
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0]} ({len(names)} cores)" if names else platform.processor() or platform.machine()
 
 
 def _told(stages: list[Stage]) -> list[dict[str, Any]]:
