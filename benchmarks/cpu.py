@@ -23,16 +23,17 @@ import numpy as np
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
-from headprint import bench, provenance
-from headprint.batches import collate
-from headprint.extract import extract
-from headprint.heads import locate
+from headprint.base import provenance
 from headprint.lab import TASKS, model_path, task_rows
-from headprint.loss import IGNORE
-from headprint.measure import measure
-from headprint.models import load, using_kernel
-from headprint.oracle import materialised_levels
-from headprint.tap import Tap, frozen
+from headprint.measure import benchmark as bench
+from headprint.measure.batching import collate
+from headprint.measure.extraction import extract
+from headprint.measure.levels import measure
+from headprint.measure.loss import IGNORE
+from headprint.measure.oracle import materialised_levels
+from headprint.measure.tap import Tap, frozen
+from headprint.models.heads import locate
+from headprint.models.loading import load, using_kernel
 
 RESULTS = Path(__file__).parent / "results"
 SEED = 0
@@ -181,7 +182,7 @@ def overhead() -> dict[str, Any]:
 @contextmanager
 def own_passes() -> Iterator[dict[str, list[float]]]:
     """Time spent inside the model's forward and backward, and of that in the taps."""
-    from headprint import engine, tap
+    from headprint.measure import engine, tap
 
     spent: dict[str, list[float]] = {"passes": [], "taps": []}
 

@@ -23,13 +23,14 @@ from typing import Any
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
-from headprint import bench, provenance
-from headprint.batches import Budget
-from headprint.checkpointing import checkpointed
-from headprint.engine import Engine
-from headprint.examples import Example
-from headprint.heads import locate
-from headprint.tap import Tap, frozen
+from headprint.base import provenance
+from headprint.data.examples import Example
+from headprint.measure import benchmark as bench
+from headprint.measure.batching import Budget
+from headprint.measure.engine import Engine
+from headprint.measure.tap import Tap, frozen
+from headprint.models.checkpointing import checkpointed
+from headprint.models.heads import locate
 
 
 def llama3_8b(layers: int) -> PreTrainedModel:

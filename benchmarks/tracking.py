@@ -25,10 +25,12 @@ from datasets import Dataset
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 from trl import SFTConfig, SFTTrainer
 
-from headprint import lab, models, provenance
-from headprint.extract import extract
-from headprint.free import RunningPattern, TrainingTap
-from headprint.schedule import Schedule
+from headprint import lab
+from headprint.base import provenance
+from headprint.measure.extraction import extract
+from headprint.models import loading as models
+from headprint.training.online import RunningPattern, TrainingTap
+from headprint.training.schedule import Schedule
 
 HERE = Path(__file__).parent
 LENGTH, ROWS_PER_BATCH = 128, 8

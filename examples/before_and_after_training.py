@@ -12,7 +12,10 @@ from rich import print as show
 from trl import SFTConfig, SFTTrainer
 
 import headprint
-from headprint import lab, models, plot, render
+from headprint import lab
+from headprint.models import loading as models
+from headprint.plotting import figures as plot
+from headprint.plotting import terminal as render
 
 OUT = Path("runs/examples/lora")
 STEPS = 30

@@ -7,7 +7,9 @@ heads. Writes the pattern and its picture to runs/examples/.
 from pathlib import Path
 
 import headprint
-from headprint import lab, models, plot
+from headprint import lab
+from headprint.models import loading as models
+from headprint.plotting import figures as plot
 
 OUT = Path("runs/examples")
 

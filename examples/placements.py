@@ -5,7 +5,8 @@ Michel et al.'s code). The first two come from one extraction; the third wants i
 """
 
 import headprint
-from headprint import lab, models
+from headprint import lab
+from headprint.models import loading as models
 
 
 def main() -> None:

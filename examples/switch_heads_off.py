@@ -5,7 +5,8 @@ most active heads off, with as many random heads off, and with random heads of t
 """
 
 import headprint
-from headprint import lab, models
+from headprint import lab
+from headprint.models import loading as models
 
 
 def main() -> None:

@@ -10,7 +10,8 @@ from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
 import headprint
-from headprint import lab, models
+from headprint import lab
+from headprint.models import loading as models
 
 OUT = "runs/examples/track"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from headprint.cli import app
+from headprint.cli.app import app
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

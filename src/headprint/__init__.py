@@ -7,25 +7,23 @@
 Importing the package is cheap: torch and the like are imported when a name that needs them is used.
 """
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from headprint.errors import InputError
+from headprint.base.errors import InputError
 
 if TYPE_CHECKING:
-    from headprint.ablate import ablate as ablate
-    from headprint.evaluate import evaluate as evaluate
-    from headprint.extract import extract as extract
-    from headprint.heads import locate as locate
-    from headprint.pattern import Pattern as Pattern
-    from headprint.pattern import PatternSet as PatternSet
-    from headprint.pattern import load as load
-    from headprint.switches import switched_off as switched_off
-    from headprint.track import PatternTracker as PatternTracker
-    from headprint.train import train as train
-    from headprint.verify import verify as verify
+    from headprint.evaluation.ablation import ablate as ablate
+    from headprint.evaluation.evaluation import evaluate as evaluate
+    from headprint.evaluation.interventions import switched_off as switched_off
+    from headprint.measure.extraction import extract as extract
+    from headprint.measure.verification import verify as verify
+    from headprint.models.heads import locate as locate
+    from headprint.patterns.pattern_set import Pattern as Pattern
+    from headprint.patterns.pattern_set import PatternSet as PatternSet
+    from headprint.patterns.pattern_set import load as load
+    from headprint.training.fine_tuning import train as train
+    from headprint.training.tracker import PatternTracker as PatternTracker
 
     __version__: str
 
@@ -46,35 +44,23 @@ __all__ = [
 ]
 
 _HOME = {
-    "Pattern": "headprint.pattern",
-    "PatternSet": "headprint.pattern",
-    "PatternTracker": "headprint.track",
-    "ablate": "headprint.ablate",
-    "evaluate": "headprint.evaluate",
-    "extract": "headprint.extract",
-    "load": "headprint.pattern",
-    "locate": "headprint.heads",
-    "switched_off": "headprint.switches",
-    "train": "headprint.train",
-    "verify": "headprint.verify",
+    "Pattern": "headprint.patterns.pattern_set",
+    "PatternSet": "headprint.patterns.pattern_set",
+    "PatternTracker": "headprint.training.tracker",
+    "ablate": "headprint.evaluation.ablation",
+    "evaluate": "headprint.evaluation.evaluation",
+    "extract": "headprint.measure.extraction",
+    "load": "headprint.patterns.pattern_set",
+    "locate": "headprint.models.heads",
+    "switched_off": "headprint.evaluation.interventions",
+    "train": "headprint.training.fine_tuning",
+    "verify": "headprint.measure.verification",
 }
-
-
-class _Package(ModuleType):
-    def __setattr__(self, name: str, value: Any) -> None:
-        # Importing the submodule headprint.extract puts it where the function headprint.extract
-        # belongs (and so with verify): keep the function.
-        if isinstance(value, ModuleType) and name in _HOME:
-            value = getattr(value, name)
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        from headprint.provenance import versions
+        from headprint.base.provenance import versions
 
         return versions().get("headprint", "0+unknown")
     if name not in _HOME:

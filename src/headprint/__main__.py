@@ -1,6 +1,6 @@
 """``python -m headprint`` is the command ``headprint``."""
 
-from headprint.cli import main
+from headprint.cli.app import main
 
 if __name__ == "__main__":
     main()

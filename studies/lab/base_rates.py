@@ -20,7 +20,7 @@ from datasets import Dataset
 from rich.progress import track
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from headprint.evaluate import evaluate
+from headprint.evaluation.evaluation import evaluate
 from headprint.lab import TASKS, model_path, task_rows
 
 PARTS = {

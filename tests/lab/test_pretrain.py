@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from headprint import lab
-from headprint.errors import InputError
+from headprint.base.errors import InputError
 from headprint.lab.corpus import documents
 from headprint.lab.pretrain import (
     TOKENIZER_DOCUMENTS,

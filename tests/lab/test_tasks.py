@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from headprint.errors import InputError
+from headprint.base.errors import InputError
 from headprint.lab import TASKS, task_rows
 from headprint.lab.frames import FRAMES
 from headprint.lab.problems import LIMIT, OPERATORS

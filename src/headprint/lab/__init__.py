@@ -10,7 +10,7 @@ import difflib
 from importlib.resources import files
 from pathlib import Path
 
-from headprint.errors import InputError
+from headprint.base.errors import InputError
 from headprint.lab.tasks import TASKS, Row, Split, Task
 
 __all__ = ["TASKS", "Task", "model_path", "task_rows"]

@@ -18,7 +18,7 @@ import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from headprint.errors import InputError
+from headprint.base.errors import InputError
 from headprint.lab.corpus import documents
 from headprint.lab.tokenizer import train_tokenizer
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from headprint.errors import InputError
+from headprint.base.errors import InputError
 from headprint.study.configfile import builtin as builtin
 from headprint.study.configfile import nearest, read
 
@@ -69,7 +69,7 @@ class TaskConfig:
         columns: More columns by Jinja expression, such as ``answer: "choices.label.index(answerKey)"``.
         keep: Jinja expression: the rows that are taken.
         train: Rows to train on, if not the study's own number. A scarce task has few.
-        scorer: How an answer is judged (:data:`headprint.answers.SCORERS`); None measures the loss only.
+        scorer: How an answer is judged (:data:`headprint.evaluation.scorers.SCORERS`); None measures the loss only.
         parts: Of a complex task: the basic tasks that people say it is made of.
         description: For the report.
     """

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from headprint.errors import InputError
+from headprint.base.errors import InputError
 
 EXTENDS = "extends"
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
-from headprint.intervals import mean_interval
+from headprint.analysis.intervals import mean_interval
 
 Estimate: TypeAlias = Mapping[str, float | None]
 

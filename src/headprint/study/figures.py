@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from headprint.errors import InputError
+from headprint.base.errors import InputError
 from headprint.study import gather, panels
 from headprint.study.panels import Line, Points
 

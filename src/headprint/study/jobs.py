@@ -25,9 +25,9 @@ from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
-from headprint.errors import InputError
-from headprint.provenance import versions
-from headprint.shards import write_atomically
+from headprint.base.errors import InputError
+from headprint.base.provenance import versions
+from headprint.patterns.storage.shards import write_atomically
 
 DONE = "done.json"
 EDITION = 1

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from headprint.rows import fingerprint
+from headprint.data.rows import fingerprint
 from headprint.study.config import Sizes, StudyConfig, TaskConfig
 from headprint.study.jobs import Job
 from headprint.study.rows import one_source

@@ -12,9 +12,9 @@ from typing import Any
 from jinja2 import StrictUndefined, TemplateError, UndefinedError
 from jinja2.sandbox import SandboxedEnvironment
 
-from headprint.errors import InputError
-from headprint.rows import read_rows
-from headprint.shards import write_atomically
+from headprint.base.errors import InputError
+from headprint.data.rows import read_rows
+from headprint.patterns.storage.shards import write_atomically
 from headprint.study.config import TaskConfig
 
 TaskRow = dict[str, Any]

@@ -14,10 +14,10 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from headprint.errors import InputError
-from headprint.finite import finite
-from headprint.provenance import processor, versions
-from headprint.shards import write_atomically
+from headprint.base.errors import InputError
+from headprint.base.finite import finite
+from headprint.base.provenance import processor, versions
+from headprint.patterns.storage.shards import write_atomically
 from headprint.study.config import StudyConfig
 from headprint.study.config import load as load_config
 from headprint.study.exhibits import exhibits
@@ -77,9 +77,9 @@ def sensible_workers() -> int:
 
 
 def _run(given: StudyConfig, laid: Plan, out: Path, workers: int, show_progress: bool) -> dict[str, Any]:
-    from headprint.report import write as write_report
     from headprint.study.figures import draw_figures
     from headprint.study.findings import findings
+    from headprint.study.report import write as write_report
     from headprint.study.tables import write_tables
 
     start, cache = time.perf_counter(), out / "cache"

@@ -23,9 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from headprint.errors import InputError
-from headprint.finite import finite
-from headprint.pattern import Pattern, PatternSet
+from headprint.base.errors import InputError
+from headprint.base.finite import finite
+from headprint.patterns.pattern_set import Pattern, PatternSet
 from headprint.study import rows as data
 from headprint.study.config import TaskConfig
 
@@ -44,8 +44,8 @@ def rows(settings: Settings, needs: Needs, out: Path) -> None:
 
 def model(settings: Settings, needs: Needs, out: Path) -> None:
     """Describe a model, and refuse one whose heads cannot be measured before anything is trained."""
-    from headprint import models
-    from headprint.heads import locate
+    from headprint.models import loading as models
+    from headprint.models.heads import locate
 
     loaded, _ = _load(settings, None)
     heads = locate(loaded)
@@ -63,7 +63,7 @@ def model(settings: Settings, needs: Needs, out: Path) -> None:
 
 def train(settings: Settings, needs: Needs, out: Path) -> None:
     """Fine-tune, and follow the patterns of the task's probes."""
-    from headprint.train import train as fine_tune
+    from headprint.training.fine_tuning import train as fine_tune
 
     given, start = settings["model"], needs.get("start")
     track = None
@@ -85,7 +85,7 @@ def train(settings: Settings, needs: Needs, out: Path) -> None:
 
 def evaluation(settings: Settings, needs: Needs, out: Path) -> None:
     """Judge answers, and take the held-out loss."""
-    from headprint.evaluate import evaluate
+    from headprint.evaluation.evaluation import evaluate
 
     loaded, tokenizer = _load(settings, needs.get("start"))
     outcome = evaluate(
@@ -102,7 +102,7 @@ def evaluation(settings: Settings, needs: Needs, out: Path) -> None:
 
 def levels(settings: Settings, needs: Needs, out: Path) -> None:
     """Measure the rows of a pool."""
-    from headprint.extract import extract
+    from headprint.measure.extraction import extract
 
     loaded, tokenizer = _load(settings, needs.get("start"))
     pool = needs["rows"] / "train.jsonl"
@@ -111,7 +111,7 @@ def levels(settings: Settings, needs: Needs, out: Path) -> None:
 
 def patterns(settings: Settings, needs: Needs, out: Path) -> None:
     """Table 1, figure 1 and figure 5 of one task."""
-    from headprint.compare import shape, shape_change, trajectory
+    from headprint.analysis.comparison import shape, shape_change, trajectory
 
     steps = tracked(needs["train"])
     sets = list(steps.values())
@@ -137,7 +137,7 @@ def patterns(settings: Settings, needs: Needs, out: Path) -> None:
 
 def correlations(settings: Settings, needs: Needs, out: Path) -> None:
     """Figure 2: task by task, before, after, and of the changes."""
-    from headprint.compare import task_correlations
+    from headprint.analysis.comparison import task_correlations
 
     pairs = {task: _ends(folder) for task, folder in needs.items()}
     found = task_correlations(
@@ -150,7 +150,7 @@ def correlations(settings: Settings, needs: Needs, out: Path) -> None:
 
 def fit(settings: Settings, needs: Needs, out: Path) -> None:
     """Figure 4: a target's change composed of those of the basis, all subsets ranked, and a basis discovered."""
-    from headprint.decompose import MOST_RANKED, Options, decompose, discover
+    from headprint.analysis.decomposition.fit import MOST_RANKED, Options, decompose, discover
 
     pairs = {task: _ends(folder) for task, folder in needs.items()}
     target = settings["target"]
@@ -169,8 +169,8 @@ def fit(settings: Settings, needs: Needs, out: Path) -> None:
 
 def mixture(settings: Settings, needs: Needs, out: Path) -> None:
     """The rows of a first stage (table 2); every arm but the mixture itself takes as many tokens as it did."""
-    from headprint.mix import mix, random_mixture, token_size
-    from headprint.mix import mixture as shares
+    from headprint.analysis.mixture import mix, random_mixture, token_size
+    from headprint.analysis.mixture import mixture as shares
 
     arm, seed, basis = settings["arm"], settings["seed"], settings["basis"]
     sources = {task: data.read(needs[task] / "reserve.jsonl") for task in basis}
@@ -208,7 +208,7 @@ def mixture(settings: Settings, needs: Needs, out: Path) -> None:
 
 def selection(settings: Settings, needs: Needs, out: Path) -> None:
     """The rows of a first stage (table 3): those of the pool that are most like the target, by one method."""
-    from headprint.select import score, select
+    from headprint.analysis.selection import score, select
 
     before = PatternSet.load(needs["before"] / "set")
     first, last = _ends(needs["target"])
@@ -235,7 +235,7 @@ def selection(settings: Settings, needs: Needs, out: Path) -> None:
 
 def ablation(settings: Settings, needs: Needs, out: Path) -> None:
     """Switch off the most active, the most changed and random heads of a tuned model."""
-    from headprint.ablate import ablate, head_means
+    from headprint.evaluation.ablation import ablate, head_means
 
     loaded, tokenizer = _load(settings, needs["start"])
     before, after = (each.pattern() for each in _ends(needs["start"]))
@@ -297,7 +297,7 @@ def _weights(path: Path) -> tuple[dict[str, float], str | None]:
 
 def _load(settings: Settings, start: Path | None) -> tuple[Any, Any]:
     """The study's model, or what a training left."""
-    from headprint import models
+    from headprint.models import loading as models
 
     given = settings["model"]
     return models.load(
@@ -309,19 +309,19 @@ def _load(settings: Settings, start: Path | None) -> tuple[Any, Any]:
 
 
 def _tokenizer(given: Mapping[str, Any]) -> Any:
-    from headprint.mix import load_tokenizer
+    from headprint.analysis.mixture import load_tokenizer
 
     return load_tokenizer(given["model"])
 
 
 def _as_rows(source: list[dict[str, Any]]) -> Any:
-    from headprint.rows import read_rows
+    from headprint.data.rows import read_rows
 
     return read_rows(source)
 
 
 def _bootstrap(settings: Settings) -> Any:
-    from headprint.intervals import Bootstrap
+    from headprint.analysis.intervals import Bootstrap
 
     return Bootstrap(draws=settings["draws"], seed=settings["seed"])
 

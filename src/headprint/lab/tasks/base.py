@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from headprint.errors import InputError
+from headprint.base.errors import InputError
 
 Split = Literal["train", "test"]
 Kind = Literal["basic", "complex", "pool"]

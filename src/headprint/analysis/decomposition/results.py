@@ -1,0 +1,183 @@
+"""What a decomposition is asked (:class:`Options`) and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+
+from headprint.analysis.decomposition.regression import Method
+from headprint.analysis.intervals import Interval
+from headprint.base.errors import InputError
+
+Within: TypeAlias = Literal["layer", "all"]
+Folds: TypeAlias = int | Literal["layers"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a fit is made and judged.
+
+    Attributes:
+        method: ``"nnls"``: no negative weights, so that they can become numbers of rows; or
+            ``"lstsq"``: weights of any sign.
+        relative: Fit change rates ΔAP / AP instead of changes ΔAP. The paper speaks of both.
+        intercept: Fit a constant, too.
+        folds: Parts of the heads that are held out in turn, or ``"layers"``: each layer in turn.
+        null: Targets with permuted heads; 0 for none.
+        null_within: Permute within each ``"layer"``, which keeps the profile over depth that all
+            tasks share and asks for more than it, or over ``"all"`` heads.
+        seed: Of folds and permutations.
+
+    Raises:
+        InputError: If one of them is out of range.
+    """
+
+    method: Method = "nnls"
+    relative: bool = False
+    intercept: bool = False
+    folds: Folds = 10
+    null: int = 1000
+    null_within: Within = "layer"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for value, allowed in ((self.method, get_args(Method)), (self.null_within, get_args(Within))):
+            if value not in allowed:
+                raise InputError(f"unknown option {value!r}: choose from {', '.join(allowed)}")
+        if self.folds != "layers" and (not isinstance(self.folds, int) or self.folds < 2):
+            raise InputError(f"folds is {self.folds!r}; it wants 2 parts at least, or 'layers'")
+        if self.null < 0 or self.seed < 0:
+            raise InputError(f"null ({self.null}) and seed ({self.seed}) want to be 0 or more")
+
+
+@dataclass(frozen=True)
+class Null:
+    """R² of targets whose heads were permuted.
+
+    Attributes:
+        mean: Of their R².
+        high: Their 95th percentile.
+        p_value: Share of them, the target itself included, that fit at least as well as it.
+    """
+
+    mean: float
+    high: float
+    p_value: float
+
+
+@dataclass(frozen=True)
+class Subset:
+    """The fit of one subset of the basic tasks."""
+
+    tasks: tuple[str, ...]
+    weights: dict[str, float]
+    r2: float
+    adjusted: float
+    cross_validated: float
+    null: Null | None
+
+
+@dataclass(frozen=True)
+class Gap:
+    """How far the best subset of one size stands above the median one of that size.
+
+    Attributes:
+        size: Basic tasks in each subset.
+        best: The subset with the largest R².
+        value: Its R² minus the median R²; in each draw of the bootstrap for the same subset.
+        best_in: Share of draws in which it is the best one.
+        p_value: Share of targets with permuted heads, the target itself included, whose own best
+            subset stands as far above their own median.
+    """
+
+    size: int
+    best: tuple[str, ...]
+    value: Interval
+    best_in: float
+    p_value: float
+
+
+@dataclass(frozen=True)
+class Decomposition:
+    """What a target is made of.
+
+    Attributes:
+        target: Its name.
+        weights: α by basic task. The interval of a weight that nnls holds at 0 is one of percentiles.
+        intercept: The constant; 0 if none is fitted.
+        r2: Against the best constant.
+        adjusted: R² less what so many basic tasks explain by chance.
+        cross_validated: R² on held-out heads.
+        null: R² of permuted targets; None if there are none.
+        subsets: All subsets of the basic tasks, best first; None if not asked for.
+        gaps: One of each size that has two subsets or more; None if not asked for.
+        heads: P, the heads fitted: those with a number in every change.
+        examples: Examples behind each change, by task; None for a change from a file.
+        intervals: Whether there are any: only pattern sets permit them.
+        options: How it was made.
+    """
+
+    target: str
+    weights: dict[str, Interval]
+    intercept: Interval
+    r2: Interval
+    adjusted: float
+    cross_validated: float
+    null: Null | None
+    subsets: list[Subset] | None
+    gaps: list[Gap] | None
+    heads: int
+    examples: dict[str, int | None]
+    intervals: bool
+    options: Options
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, for JSON; what is no number becomes None."""
+        return dict(_plain(self))
+
+
+@dataclass(frozen=True)
+class Step:
+    """One basis of a growing one: R² of its fit, and R² on held-out heads."""
+
+    tasks: tuple[str, ...]
+    r2: float
+    cross_validated: float
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """Which tasks of a catalogue compose a target, when nobody names them.
+
+    Attributes:
+        path: The bases of 1, 2, ... tasks, each the one before and one more.
+        tasks: The chosen basis; empty if none predicts held-out heads better than a constant.
+        fit: Its decomposition; None if it is empty. Its intervals hold for this basis, and do not
+            know that it was chosen.
+        null: As the decomposition's, but each permuted target chooses a basis of the same size for itself.
+        frequency: Share of draws that have each task in their basis of that size.
+    """
+
+    target: str
+    path: list[Step]
+    tasks: tuple[str, ...]
+    fit: Decomposition | None
+    null: Null | None
+    frequency: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, for JSON; what is no number becomes None."""
+        return dict(_plain(self))
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "__dataclass_fields__"):
+        return {key: _plain(getattr(value, key)) for key in value.__dataclass_fields__}
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value

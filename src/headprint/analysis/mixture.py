@@ -1,0 +1,259 @@
+"""The paper's application 1: rows of basic tasks in the shares of a decomposition (arXiv 2409.15820, section 5).
+
+    counts = mixture({"math": 0.7, "code": 0.4}, 1000)        # N α_i / Σ α_i
+    mixed = mix({"math": "math.jsonl", "code": "code.jsonl"}, counts, seed=1)
+    mixed.write("mix.jsonl")
+
+The baseline is :func:`random_mixture`: as many rows, each as likely as any other row of all sources.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+
+from headprint.analysis.budget import within_budget
+from headprint.analysis.comparison import nearest
+from headprint.base.errors import InputError
+from headprint.data.rows import Row, Source, describe, fingerprint, read_rows
+from headprint.patterns.storage.shards import write_atomically
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Negative: TypeAlias = Literal["refuse", "clip"]
+Size: TypeAlias = Callable[[Row], int]
+"""What a row takes of its task's budget."""
+
+# What TRL trains on. Other columns stay behind: they differ from source to source, and `datasets`
+# does not load a file whose columns change their type on the way.
+_COLUMNS = ("prompt", "completion", "messages", "text", "input_ids", "labels", "tools", "chat_template_kwargs")
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """Rows in the order of training, and where they come from.
+
+    Attributes:
+        rows: ``id``, ``task`` and TRL's columns.
+        provenance: Seed, budgets, sources with their hashes, rows and size taken of each (JSON-able).
+    """
+
+    rows: list[dict[str, Any]]
+    provenance: dict[str, Any]
+
+    def write(self, path: str | Path) -> Path:
+        """Writes the rows as JSONL, and their provenance beside them as ``NAME.mix.json``.
+
+        Returns:
+            Where the provenance is.
+
+        Raises:
+            InputError: If it cannot be written there.
+        """
+        path = Path(path)
+        beside = path.with_suffix(".mix.json")
+        write_atomically(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in self.rows).encode())
+        write_atomically(beside, (json.dumps(self.provenance, indent=1, ensure_ascii=False) + "\n").encode())
+        return beside
+
+
+def mixture(weights: Mapping[str, float], total: int, *, negative: Negative = "refuse") -> dict[str, int]:
+    """N α_i / Σ α_i, rounded so that the sum is N (largest remainders; of equal ones the first named).
+
+    Args:
+        weights: α by task.
+        total: N, in rows or tokens.
+        negative: What becomes of a negative weight, which the paper leaves open: ``"refuse"`` it,
+            or ``"clip"`` it to 0.
+
+    Raises:
+        InputError: If a weight is negative or no number, none is positive, or the total is below 1.
+    """
+    if total < 1:
+        raise InputError(f"the mixture's total is {total}; it wants 1 at least")
+    for task, weight in weights.items():
+        if not np.isfinite(weight):
+            raise InputError(f"the weight of {task!r} is {weight}: fit it again")
+        if weight < 0 and negative == "refuse":
+            raise InputError(
+                f"the weight of {task!r} is {weight:.4g}, and there are no negative rows: decompose by nnls "
+                "(--method nnls), or clip it to 0 (--negative clip)"
+            )
+    shares = np.maximum(0.0, list(weights.values()))
+    if not shares.sum() > 0:
+        raise InputError("no task has a positive weight: there is nothing to mix")
+    exact = total * (shares / shares.sum())
+    counts = np.floor(exact).astype(int)
+    first = np.argsort(-(exact - counts), kind="stable")[: total - counts.sum()]
+    counts[first] += 1
+    return dict(zip(weights, counts.tolist(), strict=True))
+
+
+def random_mixture(rows: Mapping[str, int], total: int, *, seed: int = 0, oversample: bool = False) -> dict[str, int]:
+    """How many rows of each task there are among N drawn from all sources together.
+
+    Args:
+        rows: Rows that there are, by task.
+        total: N.
+        seed: Of the draw.
+        oversample: Draw with replacement; else N may be all rows at most.
+
+    Raises:
+        InputError: If there are fewer rows.
+    """
+    sizes = np.array(list(rows.values()))
+    if total < 1 or sizes.sum() < 1 or (total > sizes.sum() and not oversample):
+        raise InputError(f"{total} rows of {sizes.sum()} were asked for: ask for fewer (--total) or --oversample")
+    rng = np.random.default_rng(seed)
+    drawn = rng.multinomial(total, sizes / sizes.sum()) if oversample else rng.multivariate_hypergeometric(sizes, total)
+    return dict(zip(rows, drawn.tolist(), strict=True))
+
+
+def mix(
+    sources: Mapping[str, Source],
+    budgets: Mapping[str, int],
+    *,
+    seed: int = 0,
+    oversample: bool = False,
+    size: Size | None = None,
+) -> Mixed:
+    """Draws rows of each task and shuffles them.
+
+    Rows are drawn without replacement. With ``oversample``, a source that is too small is gone
+    through again in a new order, and a repeat has an id of its own: loaders that mix by fractions
+    never repeat, so the file itself must. Sources are read twice and not held.
+
+    Args:
+        sources: Where each task's rows are, as :func:`headprint.data.rows.read_rows`.
+        budgets: Rows of each task, or what ``size`` counts.
+        seed: Of the draw and the order. A task's rows do not depend on what other tasks there are.
+        oversample: Repeat rows where there are too few.
+        size: What a row takes of the budget, such as its tokens; 1 if None. Taken are the first
+            rows whose sizes come nearest to the budget.
+
+    Raises:
+        InputError: If a task has no source, a source has too few rows, or formats differ.
+    """
+    _check_names(sources, budgets)
+    mixed: list[dict[str, Any]] = []
+    taken: dict[str, Any] = {}
+    format_of: dict[str, tuple[str, ...]] = {}
+    for task in filter(budgets.get, budgets):  # those with something to take
+        source = sources[task]
+        sizes = np.array([size(row) if size else 1 for row in read_rows(source)])
+        own = np.random.default_rng([seed, zlib.crc32(task.encode())])
+        order = _draw(task, sizes, budgets[task], own, oversample)
+        times = Counter(order.tolist())
+        for index, row in enumerate(read_rows(source)):
+            for repeat in range(times.get(index, 0)):
+                mixed.append(_row(task, row, index, repeat, format_of))
+        taken[task] = {
+            "source": describe(source),
+            "content": fingerprint(source),
+            "available": len(sizes),
+            "budget": budgets[task],
+            "rows": len(order),
+            "size": int(sizes[order].sum()),
+        }
+    shuffled = [mixed[index] for index in np.random.default_rng(seed).permutation(len(mixed))]
+    return Mixed(shuffled, {"seed": seed, "oversample": oversample, "rows": len(shuffled), "tasks": taken})
+
+
+def load_weights(path: str | Path) -> dict[str, float]:
+    """The weights in what ``headprint decompose --out`` wrote.
+
+    Raises:
+        InputError: If the file is missing, is no decomposition, or found no basis.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON: give what headprint decompose --out wrote") from error
+    if isinstance(content, dict) and "fit" in content:
+        if content["fit"] is None:
+            raise InputError(f"{path}: the discovery found no basis, so there is nothing to mix: name basic tasks")
+        content = content["fit"]
+    try:
+        return {task: float(weight["value"]) for task, weight in content["weights"].items()}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is not a decomposition: give what headprint decompose --out wrote") from error
+
+
+def token_size(tokenizer: Any) -> Size:
+    """Counts the tokens of a row that training takes a loss on, as TRL would.
+
+    Args:
+        tokenizer: Of transformers; or the directory or hub id of one, or ``"lab"``.
+
+    Raises:
+        InputError: If it cannot be loaded.
+    """
+    from headprint.data.tokenization import IGNORE, tokenize_row
+
+    if isinstance(tokenizer, str):
+        tokenizer = load_tokenizer(tokenizer)
+    return lambda row: sum(label != IGNORE for label in tokenize_row(row, tokenizer).labels[1:])
+
+
+def load_tokenizer(name: str) -> Any:
+    """The tokenizer in a directory or of a hub id, or that of ``"lab"``.
+
+    Raises:
+        InputError: If it cannot be loaded.
+    """
+    from transformers import AutoTokenizer
+
+    if name == "lab":
+        from headprint.lab import model_path
+
+        name = str(model_path())
+    try:
+        return AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError, ImportError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"cannot load the tokenizer {name!r}: {reason}") from error
+
+
+def _check_names(sources: Mapping[str, Source], budgets: Mapping[str, int]) -> None:
+    for task, budget in budgets.items():
+        if budget and task not in sources:
+            raise InputError(f"there are no rows of {task!r}: give --from {task}=FILE ({nearest(task, list(sources))})")
+    for task in sources:
+        if task not in budgets:
+            raise InputError(f"the weights have no task {task!r}: {nearest(task, list(budgets))}")
+
+
+def _draw(task: str, sizes: NDArray[Any], budget: int, rng: np.random.Generator, oversample: bool) -> NDArray[np.int64]:
+    """Indices of rows whose sizes come nearest to the budget."""
+    available = int(sizes.sum())
+    if available < budget and (not oversample or not available):
+        raise InputError(
+            f"{task}: {budget:,} asked for, {available:,} there: ask for less (--total) or repeat rows (--oversample)"
+        )
+    passes = -(-budget // available) if available else 0
+    order = np.concatenate([np.empty(0, np.int64), *(rng.permutation(len(sizes)) for _ in range(passes))])
+    return order[: within_budget(sizes[order], budget)]
+
+
+def _row(task: str, row: Row, index: int, repeat: int, format_of: dict[str, tuple[str, ...]]) -> dict[str, Any]:
+    data = {name: row.data[name] for name in _COLUMNS if row.data.get(name) is not None}
+    columns = tuple(f"{name} ({type(value).__name__})" for name, value in data.items())
+    other, known = next(iter(format_of.items()), (task, columns))
+    format_of.setdefault(task, columns)
+    if columns != known:
+        raise InputError(
+            f"{row.place}: its columns {', '.join(columns) or 'are none that TRL trains on'}, and those of {other} are "
+            f"{', '.join(known)}: one file has one format"
+        )
+    name = f"{task}/{row.data.get('id', index)}"
+    return {"id": f"{name}#{repeat + 1}" if repeat else name, "task": task, **data}

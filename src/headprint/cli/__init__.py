@@ -1,0 +1,3 @@
+"""The command line."""
+
+from headprint.cli.app import main as main

@@ -1,0 +1,115 @@
+"""The command line: parses, calls the library, and turns what goes wrong into one line and an exit code.
+
+0: done. 2: the user's input is wrong, and can be mended. 1: anything else. 130: interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from headprint.base.errors import InputError
+from headprint.cli.commands.ablate import ablate
+from headprint.cli.commands.bench import bench
+from headprint.cli.commands.compare import compare
+from headprint.cli.commands.decompose import decompose
+from headprint.cli.commands.diff import diff
+from headprint.cli.commands.evaluate import evaluate
+from headprint.cli.commands.extract import extract
+from headprint.cli.commands.mix import mix
+from headprint.cli.commands.report import report
+from headprint.cli.commands.select import select
+from headprint.cli.commands.show import show
+from headprint.cli.commands.study import study
+from headprint.cli.commands.train import train
+from headprint.cli.commands.verify import verify
+from headprint.cli.common import say
+
+_DEBUG = "HEADPRINT_DEBUG"
+_INTERRUPTED = 130
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _command in (
+    extract,
+    show,
+    diff,
+    verify,
+    bench,
+    compare,
+    decompose,
+    mix,
+    select,
+    train,
+    report,
+    study,
+    evaluate,
+    ablate,
+):
+    app.command()(_command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from headprint import __version__
+
+        print(f"headprint {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", envvar=_DEBUG, help="Show tracebacks and the libraries' own messages.")
+    ] = False,
+) -> None:
+    """See which attention heads a fine-tune wakes up."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+    if debug:
+        os.environ[_DEBUG] = "1"
+    else:
+        warnings.simplefilter("ignore")
+        for library in ("TRANSFORMERS", "DATASETS"):
+            os.environ.setdefault(f"{library}_VERBOSITY", "error")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code."""
+    try:
+        code = app(list(arguments), prog_name="headprint", standalone_mode=False)
+    except InputError as error:
+        return _fail(str(error), 2)
+    except Exception as error:
+        if hasattr(error, "format_message"):  # typer's own: wrong usage
+            return _fail(error.format_message(), 2)
+        hint = "run `headprint --debug …` for the traceback"
+        return _fail(f"{type(error).__name__}: {error} ({hint})", 1)
+    if code == _INTERRUPTED:
+        say("interrupted; finished shards of an extraction are kept: the same command goes on from there")
+    return code or 0
+
+
+def _fail(message: str, code: int) -> int:
+    if os.environ.get(_DEBUG):
+        traceback.print_exc()
+    say(f"error: {' '.join(message.split())}")
+    return code
+
+
+def main() -> None:
+    """The ``headprint`` command."""
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,112 @@
+"""``headprint compare``: the patterns of several tasks, how even they are and how alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from headprint.base.errors import InputError
+from headprint.cli import common, files
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from headprint.analysis.comparison import Correlations, Shape
+    from headprint.patterns.pattern_set import PatternSet
+
+
+def compare(
+    tasks: Annotated[
+        list[str],
+        typer.Argument(metavar="TASK=BEFORE[,AFTER]...", help="Pattern sets by task, all with AFTER or none."),
+    ],
+    method: Annotated[Literal["pearson", "spearman"], typer.Option(help="Of the correlations.")] = "pearson",
+    bootstrap: Annotated[int, typer.Option(metavar="N", min=0, help="Resamples of the examples.")] = 1000,
+    confidence: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
+    seed: Annotated[int, typer.Option(min=0, help="Of the resamples.")] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Keep the result as JSON.", rich_help_panel=common.OUTPUT_PANEL),
+    ] = None,
+    json: common.JsonOption = False,
+) -> None:
+    """Compare tasks: Gini, CV and kurtosis of each pattern, and task × task correlations, with intervals."""
+    from headprint.analysis.comparison import shape, shape_change, task_correlations
+    from headprint.analysis.intervals import Bootstrap
+
+    before, after = _sets(tasks)
+    draws = Bootstrap(draws=bootstrap, seed=seed, confidence=confidence)
+    correlations = task_correlations(before, after or None, method=method, bootstrap=draws)
+    shapes: dict[str, dict[str, Shape]] = {}
+    for task, levels in before.items():
+        if after:
+            change = shape_change(levels, after[task], bootstrap=draws)
+            shapes[task] = {name: getattr(change, name) for name in ("before", "after", "change")}
+        else:
+            shapes[task] = {"before": shape(levels, bootstrap=draws)}
+    content = {
+        "shapes": {task: {name: each.to_dict() for name, each in of.items()} for task, of in shapes.items()},
+        "correlations": correlations.to_dict(),
+        "examples": {task: len(levels) for task, levels in before.items()},
+        "bootstrap": vars(draws),
+    }
+    if out:
+        files.write_json(out, content)
+        common.say(f"wrote {out}")
+    if json:
+        common.emit(content)
+        return
+    common.show(_shapes(shapes))
+    for name in ("before", "after", "change", "relative"):
+        matrix = getattr(correlations, name)
+        if matrix and len(before) > 1:
+            common.show("", _matrix(f"{method}, {name}", correlations.tasks, matrix))
+
+
+def _sets(texts: Sequence[str]) -> tuple[dict[str, PatternSet], dict[str, PatternSet]]:
+    before: dict[str, PatternSet] = {}
+    after: dict[str, PatternSet] = {}
+    for text in texts:
+        task, _, paths = text.partition("=")
+        parts = paths.split(",")
+        if not (task and all(parts) and len(parts) <= 2) or task in before:
+            raise InputError(f"{text!r}: write TASK=BEFORE or TASK=BEFORE,AFTER (pattern sets), each task once")
+        before[task] = files.load_set(Path(parts[0]))
+        if len(parts) == 2:
+            after[task] = files.load_set(Path(parts[1]))
+    if after and len(after) < len(before):
+        lacking = next(task for task in before if task not in after)
+        raise InputError(
+            f"{lacking!r} has no pattern set from after training, and others have: give all of them or none"
+        )
+    return before, after
+
+
+def _shapes(shapes: dict[str, dict[str, Shape]]) -> RenderableType:
+    from rich.table import Table
+
+    table = Table("", "", "Gini", "CV", "kurtosis", box=None, pad_edge=False, header_style="dim")
+    for task, of in shapes.items():
+        for name, each in of.items():
+            table.add_row(
+                task if name == "before" else "",
+                name,
+                *(_cell(x.value, x.low, x.high) for x in (each.gini, each.cv, each.kurtosis)),
+            )
+    return table
+
+
+def _matrix(title: str, tasks: Sequence[str], matrix: Correlations) -> RenderableType:
+    from rich.table import Table
+
+    table = Table(title, *tasks[:-1], box=None, pad_edge=False, header_style="dim")
+    for i, task in enumerate(tasks[1:], start=1):
+        table.add_row(task, *(_cell(*(part[i, j] for part in matrix)) for j in range(i)))
+    return table
+
+
+def _cell(value: float, low: float, high: float) -> str:
+    return f"{value:.3f}" + (f"\n{low:.2f} … {high:.2f}" if low == low else "")

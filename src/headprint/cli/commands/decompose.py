@@ -1,0 +1,202 @@
+"""``headprint decompose``: a task's change as a combination of other tasks' changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+
+import typer
+
+from headprint.base.errors import InputError
+from headprint.cli import common, files
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from headprint.analysis.decomposition.fit import Decomposition, Discovery, Null
+    from headprint.analysis.intervals import Interval
+
+_CHANGE = "NAME=BEFORE,AFTER: two pattern sets or files; or NAME=CHANGE.safetensors, of headprint diff --out."
+_FIT = "Fit"
+_DOUBT = "Intervals and nulls"
+_RANKS = 10  # subsets shown of each size
+
+
+def decompose(
+    target: Annotated[str, typer.Option("--target", metavar="CHANGE", help=_CHANGE)],
+    basic: Annotated[list[str], typer.Option("--basic", metavar="CHANGE", help="Likewise, once for each basic task.")],
+    method: Annotated[
+        Literal["nnls", "lstsq"],
+        typer.Option(help="nnls: no negative weights; lstsq: of any sign.", rich_help_panel=_FIT),
+    ] = "nnls",
+    relative: Annotated[
+        bool, typer.Option("--relative", help="Fit change rates ΔAP/AP, not ΔAP.", rich_help_panel=_FIT)
+    ] = False,
+    intercept: Annotated[bool, typer.Option("--intercept", help="Fit a constant, too.", rich_help_panel=_FIT)] = False,
+    subsets: Annotated[
+        bool, typer.Option("--subsets", help="Rank every subset of the basic tasks.", rich_help_panel=_FIT)
+    ] = False,
+    discover: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Find a basis of N tasks at most among the basic ones.", rich_help_panel=_FIT
+        ),
+    ] = None,
+    folds: Annotated[
+        str,
+        typer.Option(metavar="N|layers", help="Parts of the heads held out, or each layer.", rich_help_panel=_DOUBT),
+    ] = "10",
+    null: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Targets with permuted heads.", rich_help_panel=_DOUBT)
+    ] = 1000,
+    null_within: Annotated[
+        Literal["layer", "all"], typer.Option(help="Permute heads within layers or all.", rich_help_panel=_DOUBT)
+    ] = "layer",
+    bootstrap: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Resamples of the examples.", rich_help_panel=_DOUBT)
+    ] = 1000,
+    confidence: Annotated[float, typer.Option(help="Of the intervals.", rich_help_panel=_DOUBT)] = 0.95,
+    seed: Annotated[int, typer.Option(min=0, help="Of all that is random.", rich_help_panel=_DOUBT)] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Keep the result as JSON.", rich_help_panel=common.OUTPUT_PANEL),
+    ] = None,
+    json: common.JsonOption = False,
+) -> None:
+    """Fit the change of one task by the changes of others: weights, R², and what chance would give."""
+    from headprint.analysis.decomposition.changes import read_change
+    from headprint.analysis.decomposition.fit import Options, decompose
+    from headprint.analysis.decomposition.fit import discover as find
+    from headprint.analysis.intervals import Bootstrap
+
+    if folds != "layers" and not folds.isdecimal():
+        raise InputError(f"folds is {folds!r}; it wants a number of parts, or layers")
+    name, change = read_change(target)
+    basics = dict(pairs := [read_change(each) for each in basic])
+    if len(basics) < len(pairs):
+        raise InputError("two basic tasks have the same name: give each a name of its own")
+    if discover and subsets:
+        raise InputError("--subsets ranks the tasks that are named, and --discover names them: give one of the two")
+    options = Options(
+        method=method,
+        relative=relative,
+        intercept=intercept,
+        folds=cast(Any, folds if folds == "layers" else int(folds)),
+        null=null,
+        null_within=null_within,
+        seed=seed,
+    )
+    draws = Bootstrap(draws=bootstrap, seed=seed, confidence=confidence)
+    result: Decomposition | Discovery
+    if discover:
+        result = find(change, basics, name=name, most=discover, options=options, bootstrap=draws)
+        parts, fit = _discovery(result), result.fit
+    else:
+        result = decompose(change, basics, name=name, subsets=subsets, options=options, bootstrap=draws)
+        parts, fit = _decomposition(result), result
+    if fit and bootstrap and not fit.intervals:
+        common.say(
+            "no intervals: they want pattern sets of two examples or more before and after, for every task (and of "
+            "change rates, a level above 0 in every resample)"
+        )
+    content = {**result.to_dict(), "changes": {"target": target, "basic": basic}, "bootstrap": vars(draws)}
+    if out:
+        files.write_json(out, content)
+        common.say(f"wrote {out}")
+    if json:
+        common.emit(content)
+    else:
+        common.show(*parts)
+
+
+def _decomposition(found: Decomposition) -> list[RenderableType]:
+    from rich.markup import escape
+
+    options = found.options
+    rates = "change rates ΔAP/AP" if options.relative else "changes ΔAP"
+    counts = ", ".join(f"{task} {'–' if n is None else n}" for task, n in found.examples.items())
+    parts: list[RenderableType] = [
+        f"[bold]{escape(found.target)}[/bold] by {options.method}, {rates}, {found.heads} heads; examples: {counts}",
+        "",
+        _table(("basic task", "weight", "interval"), [(task, *_cells(w)) for task, w in found.weights.items()]),
+        "",
+    ]
+    rows = [
+        ("R²", *_cells(found.r2)),
+        ("R² adjusted", f"{found.adjusted:.3f}", ""),
+        ("R² on held-out heads", f"{found.cross_validated:.3f}", ""),
+        *_null_rows(found.null, f"heads permuted {_within(options.null_within)}"),
+    ]
+    if options.intercept:
+        rows.append(("constant", *_cells(found.intercept)))
+    parts.append(_table(("fit", "", "interval"), rows))
+    for size in sorted({len(subset.tasks) for subset in found.subsets or []}):
+        ranked = [subset for subset in found.subsets or [] if len(subset.tasks) == size]
+        cells = [
+            (
+                " + ".join(subset.tasks),
+                *(f"{x:.3f}" for x in (subset.r2, subset.adjusted, subset.cross_validated)),
+                *((f"{subset.null.high:.3f}", f"{subset.null.p_value:.3f}") if subset.null else ("–", "–")),
+            )
+            for subset in ranked[:_RANKS]
+        ]
+        kind = f"{len(ranked)} of {size}" + (f", best {_RANKS}" if len(ranked) > _RANKS else "")
+        parts += ["", _table((kind, "R²", "adj.", "held out", "null 95%", "p"), cells)]
+        parts += [
+            f"best above median: {gap.value}"
+            + (f", p {gap.p_value:.3f}" if gap.p_value == gap.p_value else "")
+            + (f", best in {gap.best_in:.0%} of draws" if gap.best_in == gap.best_in else "")
+            for gap in found.gaps or []
+            if gap.size == size
+        ]
+    return parts
+
+
+def _discovery(found: Discovery) -> list[RenderableType]:
+    from rich.markup import escape
+
+    rows = []
+    for number, step in enumerate(found.path, start=1):
+        task = step.tasks[-1]
+        share = f"{found.frequency[task]:.0%}" if task in found.frequency else "–"
+        chosen = "•" if number <= len(found.tasks) else ""
+        rows.append((f"{chosen:<2}{number} + {task}", f"{step.r2:.3f}", f"{step.cross_validated:.3f}", share))
+    parts: list[RenderableType] = [
+        f"[bold]{escape(found.target)}[/bold]: a growing basis, • chosen on held-out heads",
+        "",
+        _table(("task", "R²", "held out", "in draws"), rows),
+        "",
+    ]
+    if found.fit is None:
+        return [*parts, "no basis predicts held-out heads better than a constant"]
+    if found.null:
+        chance = _null_rows(found.null, "bases of this size for permuted heads")
+        parts += [_table(("chance, the choice included", "", ""), chance), ""]
+    return [*parts, *_decomposition(found.fit)]
+
+
+def _null_rows(null: Null | None, what: str) -> list[tuple[str, str, str]]:
+    if null is None:
+        return []
+    return [(f"R², {what}", f"{null.mean:.3f}", f"95% below {null.high:.3f}"), ("p", f"{null.p_value:.4f}", "")]
+
+
+def _within(within: str) -> str:
+    return "within layers" if within == "layer" else "over all layers"
+
+
+def _cells(interval: Interval) -> tuple[str, str]:
+    ends = f"{interval.low:.3f} … {interval.high:.3f}" if interval.low == interval.low else "–"
+    return f"{interval.value:.3f}", ends
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> RenderableType:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left", no_wrap=number > 0)
+    for row in rows:
+        table.add_row(*row)
+    return table

@@ -1,0 +1,52 @@
+"""``headprint verify``: is the measure exact for a model?"""
+
+from typing import Any
+
+from headprint.base.errors import InputError
+from headprint.cli import common
+
+
+def verify(
+    model: common.ModelArgument,
+    dtype: common.DtypeOption = "auto",
+    device: common.DeviceOption = None,
+    attn_implementation: common.AttentionOption = None,
+    trust_remote_code: common.TrustOption = False,
+    json: common.JsonOption = False,
+) -> None:
+    """Hold a model's activation levels against the materialised attention and its gradient.
+
+    Exit code 0: exact. 2: not exact, or refused, with the reason.
+    """
+    with common.working():
+        from headprint.measure.verification import verify as run
+        from headprint.models import loading as models
+
+        loaded, _ = models.load(
+            model,
+            dtype=dtype,
+            device=device,
+            attn_implementation=attn_implementation,
+            trust_remote_code=trust_remote_code,
+        )
+        verdict = run(loaded)
+    if json:
+        common.emit({"model": model, **verdict.to_dict()})
+    else:
+        common.show(_table(verdict.to_dict()))
+    if not verdict.exact:
+        raise InputError(f"{model}: not exact: {verdict.reason}; headprint refuses this model: choose another")
+
+
+def _table(verdict: dict[str, Any]) -> Any:
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 3, 0, 0))
+    for name, value in verdict.items():
+        if isinstance(value, bool):
+            shown = "yes" if value else "no"
+        else:
+            shown = f"{value:.1e}" if isinstance(value, float) else value
+        if isinstance(shown, str):  # not the errors of single layers
+            table.add_row(name.replace("_", " "), shown)
+    return table

@@ -1,0 +1,38 @@
+"""Files that more than one command reads or writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headprint.base.errors import InputError
+
+if TYPE_CHECKING:
+    from headprint.patterns.pattern_set import PatternSet
+
+
+def load_set(path: Path) -> PatternSet:
+    """The pattern set in a directory.
+
+    Raises:
+        InputError: There is none, or it is one pattern, which has no examples.
+    """
+    from headprint.patterns.pattern_set import PatternSet, load
+
+    found = load(path)
+    if not isinstance(found, PatternSet):
+        raise InputError(f"{path} is a single pattern, and its examples are wanted: give the pattern set's directory")
+    return found
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Writes one JSON object, whole or not at all; it may hold no number that is not finite.
+
+    Raises:
+        InputError: If it cannot be written there.
+    """
+    from headprint.patterns.storage.shards import write_atomically
+
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    write_atomically(path, f"{text}\n".encode())

@@ -1,4 +1,0 @@
-"""The commands of ``headprint``, one module each; :mod:`headprint.cli` puts them together.
-
-At import a command imports nothing heavy, so that ``--help`` is quick.
-"""

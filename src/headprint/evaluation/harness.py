@@ -1,0 +1,122 @@
+"""Tasks of lm-evaluation-harness by name, for a loaded model (https://github.com/EleutherAI/lm-evaluation-harness).
+
+An extra: ``pip install 'headprint[eval]'``. Prompts, few-shot examples and metrics are the harness's own, so that the
+numbers are those that others report by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from headprint.base.errors import InputError
+from headprint.measure.tap import frozen
+
+
+@dataclass(frozen=True)
+class Score:
+    """One metric of one task.
+
+    Attributes:
+        task: The task, or a group of tasks.
+        metric: Such as ``acc``, ``acc_norm``, ``exact_match``.
+        filter: How answers were read before they were compared (``none`` for as they are).
+        value: The metric.
+        stderr: Its standard error; None if the harness gives none.
+        n: Questions; None if the harness does not say.
+    """
+
+    task: str
+    metric: str
+    filter: str
+    value: float
+    stderr: float | None
+    n: int | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, for JSON."""
+        return asdict(self)
+
+
+def harness(
+    model: nn.Module,
+    tokenizer: Any,
+    tasks: Sequence[str],
+    *,
+    n: int | None = None,
+    few_shot: int | None = None,
+    chat: bool = False,
+    batch_size: int = 8,
+    include: str | Path | None = None,
+) -> list[Score]:
+    """Run tasks of lm-evaluation-harness.
+
+    Args:
+        model: A transformers causal language model on its device.
+        tokenizer: Its tokenizer.
+        tasks: Names of tasks, groups or tags, such as ``["gsm8k", "arc_challenge"]``.
+        n: Only the first so many questions of each task.
+        few_shot: Worked examples in a prompt; None: the task's own number.
+        chat: Ask through the tokenizer's chat template.
+        batch_size: Questions at a time.
+        include: A folder of tasks of one's own (the harness's YAML files).
+
+    Returns:
+        Every metric of every task, in the harness's order.
+
+    Raises:
+        InputError: The harness is not installed, or has no such task.
+    """
+    try:
+        from lm_eval import simple_evaluate
+        from lm_eval.models.huggingface import HFLM
+        from lm_eval.tasks import TaskManager
+    except ImportError as error:
+        raise InputError(
+            f"tasks by name want lm-evaluation-harness ({error}): pip install 'headprint[eval]'"
+        ) from error
+    manager = TaskManager(include_path=str(include) if include else None)
+    if not tasks:
+        raise InputError("no task is named; give some, such as gsm8k")
+    for name in tasks:
+        if name not in manager.all_tasks:
+            near = get_close_matches(name, manager.all_tasks, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "`lm_eval ls tasks` lists them"
+            raise InputError(f"lm-evaluation-harness has no task {name!r}: {hint}")
+    with frozen(model):
+        found = simple_evaluate(
+            model=HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size),
+            tasks=list(tasks),
+            num_fewshot=few_shot,
+            limit=n,
+            apply_chat_template=chat,
+            task_manager=manager,
+            log_samples=False,
+            bootstrap_iters=1000,
+        )
+    if found is None:  # this is another rank than the first, which has the results
+        return []
+    asked = found.get("n-samples", {})
+    return [
+        score
+        for task, metrics in found["results"].items()
+        for score in _scores(task, metrics, asked.get(task, {}).get("effective"))
+    ]
+
+
+def _scores(task: str, metrics: dict[str, Any], n: int | None) -> list[Score]:
+    """The harness names a metric ``acc,none`` and its error ``acc_stderr,none``."""
+    scores = []
+    for key, value in metrics.items():
+        metric, comma, filtered = key.partition(",")
+        if not comma or metric.endswith("_stderr") or not isinstance(value, int | float):
+            continue
+        stderr = metrics.get(f"{metric}_stderr,{filtered}")
+        error = float(stderr) if isinstance(stderr, int | float) else None
+        scores.append(Score(task, metric, filtered, float(value), error, n))
+    return scores

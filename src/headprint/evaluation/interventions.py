@@ -1,0 +1,184 @@
+"""Attention heads switched off for a while: a head's output set to zero or to its mean, where the heads meet.
+
+What a layer's output projection reads is all heads side by side (:mod:`headprint.models.heads`), so a head is off when
+its slice of that is zero, whatever the kernel; the weights are not touched.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from headprint.base.errors import InputError
+from headprint.data.rows import read_rows
+from headprint.evaluation.likelihood import HeldOut, examples_of, token_losses
+from headprint.measure.tap import frozen
+from headprint.models.heads import HeadMap, HeadSite, locate
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from headprint.data.rows import Source
+    from headprint.data.tokenization import LossOn
+
+HeadId: TypeAlias = tuple[int, int]
+"""Layer and head, from 0."""
+
+Mode = Literal["zero", "mean"]
+
+
+def all_heads(heads: HeadMap) -> list[HeadId]:
+    """Every head that a model has, layer by layer."""
+    return [(site.layer, head) for site in heads.sites for head in range(site.heads)]
+
+
+def head_ids(heads: HeadMap, chosen: Sequence[Sequence[Any]]) -> list[HeadId]:
+    """Layers and heads of what names heads, such as what ``pattern.top`` gives.
+
+    Raises:
+        InputError: The model has no such head, or one is named twice.
+    """
+    count = {site.layer: site.heads for site in heads.sites}
+    ids: list[HeadId] = []
+    for layer, head in ((int(one[0]), int(one[1])) for one in chosen):
+        where = f"layer {layer} head {head}"
+        if layer in heads.absent:
+            raise InputError(f"{where}: the layer has no heads of its own: {heads.absent[layer]}")
+        if layer not in count or not 0 <= head < count[layer]:
+            raise InputError(
+                f"the model has no {where}: it has {heads.layers} layers of up to {heads.heads} heads, counted from 0"
+            )
+        if (layer, head) in ids:
+            raise InputError(f"{where} is named twice")
+        ids.append((layer, head))
+    return ids
+
+
+@contextmanager
+def switched_off(
+    model: nn.Module,
+    heads: Sequence[Sequence[Any]],
+    *,
+    mode: Mode = "zero",
+    means: NDArray[np.float64] | None = None,
+    where: HeadMap | None = None,
+) -> Iterator[None]:
+    """Switch heads off while the block runs; forward passes, generation and training all see it.
+
+    Args:
+        model: A transformers causal language model, bare or wrapped.
+        heads: What ``pattern.top`` gives, or pairs of layer and head, from 0. None of them: nothing is changed.
+        mode: ``"zero"``: a head gives nothing. ``"mean"``: it gives its mean at every token.
+        means: (L, H, D), what :func:`head_means` gives; wanted for ``"mean"``.
+        where: The model's heads, if they are known already (:func:`headprint.locate`).
+
+    Raises:
+        InputError: The model has no such head, or ``means`` are missing or of another model.
+    """
+    found = where or locate(model)
+    check_mode(mode)
+    if mode == "mean":
+        check_means(found, means)
+    by_layer: dict[int, list[int]] = defaultdict(list)
+    for layer, head in head_ids(found, heads):
+        by_layer[layer].append(head)
+    with ExitStack() as undo:
+        for site in found.sites:
+            if off := by_layer.get(site.layer):
+                fill = None if means is None or mode == "zero" else means[site.layer, off, : site.head_dim]
+                undo.callback(site.module.register_forward_pre_hook(_switch(site, off, fill)).remove)
+        yield
+
+
+def check_mode(mode: str) -> None:
+    """Refuse what is no mode.
+
+    Raises:
+        InputError: With those that there are.
+    """
+    if mode not in get_args(Mode):
+        raise InputError(f"mode is {mode!r}; it wants one of {', '.join(get_args(Mode))}")
+
+
+def check_means(heads: HeadMap, means: NDArray[np.float64] | None) -> None:
+    """Refuse means that are not of a model.
+
+    Raises:
+        InputError: With the shape that is wanted.
+    """
+    wanted = (heads.layers, heads.heads, max(site.head_dim for site in heads.sites))
+    if means is None or means.shape != wanted:
+        have = "there are none" if means is None else f"they are {means.shape}"
+        raise InputError(f"mode 'mean' wants means of shape {wanted}, and {have}: take head_means of this model")
+
+
+def _switch(site: HeadSite, off: Sequence[int], fill: NDArray[np.float64] | None) -> Any:
+    """A pre-hook of a layer's output projection that replaces the slices of some heads."""
+    heads = torch.tensor(list(off))
+    values = torch.zeros(len(off), site.head_dim) if fill is None else torch.from_numpy(fill)
+
+    def replace(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        z: Tensor = args[0]
+        split = z.reshape(-1, site.heads, site.head_dim).clone()  # a copy: z itself may be wanted for a backward
+        split[:, heads.to(z.device)] = values.to(z)
+        return (split.reshape(z.shape), *args[1:])
+
+    return replace
+
+
+def head_means(
+    model: nn.Module,
+    tokenizer: Any,
+    rows: Source,
+    *,
+    split: str = "train",
+    loss_on: LossOn = "auto",
+    batch_tokens: int | None = None,
+) -> NDArray[np.float64]:
+    """The mean output z of every head over all tokens of some rows, prompts included.
+
+    Args:
+        model: A transformers causal language model on its device.
+        tokenizer: Its tokenizer; None for pre-tokenised rows.
+        rows: As :func:`headprint.data.rows.read_rows` takes them.
+        split: Of a folder, a ``datasets`` data set, or a task of the laboratory.
+        loss_on: As in :func:`headprint.extract`; it decides nothing but which rows are refused.
+        batch_tokens: Tokens per batch at most; None chooses.
+
+    Returns:
+        (L, H, D); NaN where there is no head.
+    """
+    examples = examples_of(list(read_rows(rows, split=split)), tokenizer, loss_on=loss_on)
+    return means_of(HeldOut(model, examples, batch_tokens=batch_tokens), locate(model))
+
+
+def means_of(heldout: HeldOut, heads: HeadMap) -> NDArray[np.float64]:
+    """:func:`head_means` of rows that are batches already."""
+    means = np.full((heads.layers, heads.heads, max(site.head_dim for site in heads.sites)), np.nan)
+    sums = {site.layer: np.zeros((site.heads, site.head_dim)) for site in heads.sites}
+    tokens = 0
+
+    def adding(site: HeadSite, real: Tensor) -> Any:
+        def add(module: nn.Module, args: tuple[Any, ...]) -> None:
+            z: Tensor = args[0]
+            kept = z.reshape(*real.shape, site.heads, site.head_dim)[real.to(z.device)]
+            sums[site.layer] += kept.sum(0, dtype=torch.float64).cpu().numpy()
+
+        return add
+
+    with frozen(heldout.model):
+        for real, batch in heldout.batches():
+            tokens += int(real.sum())
+            with ExitStack() as undo:
+                for site in heads.sites:
+                    undo.callback(site.module.register_forward_pre_hook(adding(site, real)).remove)
+                token_losses(heldout.model, batch.inputs(), batch.labels)
+    for site in heads.sites:
+        means[site.layer, : site.heads, : site.head_dim] = sums[site.layer] / tokens
+    return means

@@ -1,0 +1,113 @@
+"""One shard of examples through the model: longest first, batches that fit, results in input order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from headprint.base.errors import InputError
+from headprint.base.progress import Advance
+from headprint.data.examples import Example
+from headprint.measure.batching import Budget, collate, is_out_of_memory, take
+from headprint.measure.levels import Loss, measure
+from headprint.measure.tap import Placement, Tap
+from headprint.models.heads import HeadMap
+from headprint.patterns.storage.shards import Shard
+
+
+@dataclass
+class Engine:
+    """A frozen model, ready to measure shard after shard.
+
+    Attributes:
+        model: The model (:func:`headprint.measure.tap.frozen`).
+        heads: Its heads.
+        tap: An open tap on them.
+        device: Where its input goes.
+        budget: Tokens per batch.
+        placement: Where the absolute value goes.
+        loss: Which loss is differentiated.
+        rows: Examples per batch at most; under the batch-mean loss exactly so many, in input order.
+    """
+
+    model: nn.Module
+    heads: HeadMap
+    tap: Tap
+    device: torch.device
+    budget: Budget
+    placement: Placement
+    loss: Loss
+    rows: int | None
+
+    def run(self, examples: list[Example], advance: Advance) -> Shard:
+        """Measure some examples.
+
+        Args:
+            examples: n examples.
+            advance: Told of each finished batch.
+
+        Returns:
+            ids, levels (n, L, H) float32 with NaN where there is no head, mean losses (n,), supervised tokens (n,).
+
+        Raises:
+            InputError: One example alone does not fit in memory, or its loss or a level is not finite.
+        """
+        levels = np.full((len(examples), self.heads.layers, self.heads.heads), np.nan, np.float32)
+        losses = np.empty(len(examples), np.float32)
+        rows = [site.layer for site in self.heads.sites]
+        as_given = self.loss == "batch-mean"
+        length = [len(example.input_ids) for example in examples]
+        left = list(range(len(examples)))
+        if not as_given:  # longest first: what does not fit shows at once, and little is padded
+            left.sort(key=lambda i: -length[i])
+        while left:
+            count = (
+                self.rows if as_given and self.rows else take(length[left[0]], len(left), self.budget.tokens, self.rows)
+            )
+            now, later = left[:count], left[count:]
+            batch = [examples[i] for i in now]
+            found = self._measure(batch, may_split=not as_given)
+            if found is None:
+                continue
+            values, nll = found
+            self._check_finite(batch, values, nll)
+            levels[np.ix_(now, rows)] = values.numpy()
+            losses[now] = nll.numpy()
+            advance(len(now), sum(length[i] for i in now))
+            left = later
+        tokens = [example.supervised for example in examples]
+        return Shard([example.id for example in examples], levels, losses, np.array(tokens, np.int32))
+
+    def _measure(self, batch: list[Example], *, may_split: bool) -> tuple[Tensor, Tensor] | None:
+        """Levels and losses; None if memory ran out and a smaller batch is to be tried."""
+        tensors = collate(batch, self.device)
+        tokens = tensors.input_ids.numel()
+        try:
+            with self.budget.watching(tokens):
+                return measure(self.model, self.tap, tensors, placement=self.placement, loss=self.loss)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+        # Outside the except clause, so that the traceback no longer holds the activations.
+        if len(batch) == 1 or not may_split:
+            raise InputError(
+                f"out of memory on {len(batch)} example(s) of {tensors.input_ids.shape[1]} tokens "
+                f"(id {batch[0].id!r} …): "
+                "use checkpointing, a smaller max_length, or a lower precision"
+            )
+        self.budget.halve(tokens)
+        return None
+
+    def _check_finite(self, batch: list[Example], levels: Tensor, losses: Tensor) -> None:
+        present = torch.tensor([site.heads for site in self.heads.sites])[:, None] > torch.arange(levels.shape[-1])
+        finite = losses.isfinite() & (levels.isfinite() | ~present).all((1, 2))
+        if not finite.all():
+            example = batch[int((~finite).nonzero()[0])]
+            loss = losses[int((~finite).nonzero()[0])].item()
+            raise InputError(
+                f"example {example.id!r}: its loss is {loss:.4g} and a level is not finite; "
+                "check the model's weights, or use a wider dtype (float16 overflows, bfloat16 and float32 do not)"
+            )

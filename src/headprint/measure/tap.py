@@ -1,0 +1,156 @@
+"""Where a head's output meets its gradient.
+
+Let ``z = A V`` be one head's output, the input of the layer's output projection. The gradient of the loss with
+respect to the attention matrix is ``∂L/∂A_ij = ⟨∂L/∂z_i, V_j⟩``, so the paper's sum over the T×T matrix (Eq. 2,
+arXiv 2409.15820) is a sum over T tokens::
+
+    Σ_ij A_ij · ∂L/∂A_ij  =  Σ_i ⟨z_i, ∂L/∂z_i⟩
+
+and no attention matrix is needed: the number is exact under any attention kernel. The right-hand side is also the
+derivative of the loss with respect to a gate of one that multiplies the head's output (Michel et al. 2019), which is
+how it is read here: every head of every example gets such a gate, the only leaf of the graph that wants a gradient.
+Autograd then does nothing that is not needed: no parameter's gradient, and nothing below the first layer's heads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from headprint.models.heads import HeadSite
+
+Placement = Literal["example", "token", "none"]
+
+
+class _Gate(torch.autograd.Function):
+    """The identity on z; its second input, a gate of ones, receives ⟨z, ∂L/∂z⟩ per token and head."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, gate: Tensor) -> Tensor:
+        ctx.save_for_backward(z)
+        ctx.wide, ctx.shape = gate.dtype, gate.shape
+        return z.view_as(z)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
+        (z,), (grad,) = ctx.saved_tensors, grads
+        product = z.to(ctx.wide) * grad.to(ctx.wide)
+        return grad, product.reshape(*ctx.shape, -1).sum(-1)
+
+
+def _through(z: Tensor, gate: Tensor) -> Tensor:
+    if not torch.compiler.is_compiling():
+        return _Gate.apply(z, gate)  # type: ignore[no-any-return, no-untyped-call]
+    # The same in plain operations, which the compiler fuses with their neighbours.
+    return (z.reshape(*gate.shape, -1).to(gate.dtype) * gate[..., None]).to(z.dtype).reshape(z.shape)
+
+
+_GATE = "_headprint_gate"
+
+
+def _gate_input(module: nn.Module, args: tuple[Any, ...]) -> Any:
+    # One function for all layers, its gate on the module: what is compiled for one layer then serves them all.
+    z, gate = args[0], module.__dict__.get(_GATE)
+    # Reentrant checkpointing runs a layer once without a graph, and again in the backward: gate only the latter.
+    if gate is None or not torch.is_grad_enabled():
+        return None
+    # The batch's shape and the weight's device are right for nearly every model; not where accelerate keeps the weight
+    # away, nor for a stack that reads patches of bytes or a prompt of its own.
+    if gate.device != z.device or gate.shape[1] != z.shape[1]:
+        gate = module.__dict__[_GATE] = _ones(len(gate), z.shape[1], gate.shape[2], gate.dtype, z.device)
+    # A projection that is used twice sums its uses.
+    return (_through(z, gate), *args[1:])
+
+
+def _ones(rows: int, length: int, heads: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.ones(rows, length, heads, dtype=dtype, device=device, requires_grad=True)
+
+
+class Tap:
+    """Reads the activation levels of a batch out of one backward pass.
+
+    Use as a context manager: hooks live as long as the block. For each batch call :meth:`open`, run one forward and
+    one ``backward()`` of the frozen model, and read :meth:`levels`. Works under activation checkpointing of both
+    kinds and under ``torch.compile``, because a gate is an ordinary node of the graph.
+
+    Args:
+        sites: Where the heads of each layer meet their output projection (:func:`headprint.models.heads.locate`).
+    """
+
+    def __init__(self, sites: Sequence[HeadSite]) -> None:
+        self.sites = sites
+        self._undo = ExitStack()
+
+    def __enter__(self) -> Tap:
+        for site in self.sites:
+            self._undo.callback(site.module.register_forward_pre_hook(_gate_input).remove)
+            self._undo.callback(site.module.__dict__.pop, _GATE, None)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._undo.close()
+
+    def open(self, rows: int, length: int) -> None:
+        """Make new gates, one per token and head, for a batch of (rows, length) tokens."""
+        for site in self.sites:
+            parameter = next(site.module.parameters())
+            wide = (
+                torch.promote_types(parameter.dtype, torch.float32) if parameter.is_floating_point() else torch.float32
+            )
+            site.module.__dict__[_GATE] = _ones(rows, length, site.heads, wide, parameter.device)
+
+    def levels(self, placement: Placement = "example", segments: Tensor | None = None) -> Tensor:
+        """The levels that the last backward left.
+
+        Args:
+            placement: ``"token"`` takes the absolute value of every token's ⟨z_i, ∂L/∂z_i⟩ before the sum over tokens
+                (head importance as many copies of Michel et al. compute it); otherwise the sum is signed, and the
+                absolute value per example (the paper's) is taken when levels are averaged.
+            segments: For packed rows, the example of every token, (rows, length) integers from 0.
+
+        Returns:
+            (examples, sites, most heads of any site) on the CPU; NaN for heads that a layer does not have.
+
+        Raises:
+            RuntimeError: A site was not reached by the forward or by the backward.
+        """
+        width = max(site.heads for site in self.sites)
+        columns = []
+        for site in self.sites:
+            gate = site.module.__dict__[_GATE]
+            if gate.grad is None:
+                raise RuntimeError(f"no gradient reached {site.name}: the pass did not use it")
+            per_token = gate.grad.abs() if placement == "token" else gate.grad
+            if segments is None:
+                column = per_token.sum(1)
+            else:
+                column = per_token.new_zeros(int(segments.max()) + 1, site.heads)
+                column.index_add_(0, segments.flatten().to(column.device), per_token.flatten(0, 1))
+            columns.append(nn.functional.pad(column, (0, width - site.heads), value=float("nan")))
+        device = columns[0].device  # gathered there first: one copy to the host, not one per layer
+        return torch.stack([column.to(device) for column in columns], dim=1).cpu()
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """Freeze every weight and switch dropout off; put flags and modes back as they were, also after an error.
+
+    Frozen weights make the backward cost what a forward costs (4·P FLOPs per token in all instead of a training
+    step's 6·P), and no parameter gradient is ever allocated.
+    """
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    training = [m for m in model.modules() if m.training]
+    try:
+        for parameter in trainable:
+            parameter.requires_grad_(False)
+        model.eval()
+        yield
+    finally:
+        for parameter in trainable:
+            parameter.requires_grad_(True)
+        for module in training:
+            module.training = True

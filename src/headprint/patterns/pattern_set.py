@@ -1,0 +1,304 @@
+"""Activation patterns (L, H) and pattern sets (N, L, H): what an extraction gives and files hold.
+
+    levels = headprint.load("runs/gsm8k")            # a PatternSet: L x H levels per example
+    before = levels.pattern()                        # a Pattern: one number per head
+    change = after - before                          # kind "change"
+    relative = (after - before) / before
+    change.top(10, by="absolute")
+
+NaN marks the layers that have no attention. It passes through all arithmetic, and statistics leave
+it out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+
+from headprint.base.errors import InputError
+from headprint.patterns.pattern import Head, Pattern
+from headprint.patterns.storage import reader as store
+from headprint.patterns.storage.manifest import read_manifest
+from headprint.patterns.storage.shards import InMemory, Shard, Shards, read_labels, take_levels
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from headprint.base.shapes import Levels, Losses, TokenCounts
+
+__all__ = ["Head", "Pattern", "PatternSet", "Placement", "load"]
+
+Placement = Literal["example", "token", "none"]
+
+ROWS_PER_SHARD = 4096
+
+
+class PatternSet:
+    """One dataset's activation levels: an (L, H) matrix per example, with ids and losses.
+
+    A set opened from a directory reads its shards when they are needed: :meth:`pattern`,
+    :meth:`iter_shards` and indexing hold one shard at a time, :attr:`values` holds all of it.
+
+    Args:
+        values: (N, L, H) float32 levels: signed sums over tokens, or, if the placement is
+            ``"token"``, sums of absolute values.
+        ids: N names.
+        losses: (N,) float32, mean loss of each example.
+        tokens: (N,) int32, supervised tokens of each example.
+        provenance: Where it comes from (JSON-able); ``"placement"`` says what the levels are.
+
+    Raises:
+        InputError: If the shapes do not belong together.
+    """
+
+    def __init__(
+        self,
+        values: Levels,
+        ids: Sequence[str],
+        losses: Losses,
+        tokens: TokenCounts,
+        provenance: dict[str, Any] | None = None,
+    ) -> None:
+        shard = Shard(
+            list(ids),
+            np.asarray(values, dtype=np.float32),
+            np.asarray(losses, dtype=np.float32),
+            np.asarray(tokens, dtype=np.int32),
+        )
+        lengths = [len(column) for column in shard]
+        if shard.values.ndim != 3 or len(set(lengths)) != 1:
+            raise InputError(
+                "a pattern set has levels (examples, layers, heads) and as many ids, losses and "
+                f"token counts; got levels {shard.values.shape} and lengths {lengths}"
+            )
+        self._source: Shards = InMemory(shard)
+        self.provenance: dict[str, Any] = dict(provenance or {})
+
+    @classmethod
+    def load(cls, directory: str | Path, *, partial: bool = False) -> PatternSet:
+        """Opens a directory; levels are read later.
+
+        Args:
+            directory: What :meth:`save` or ``headprint extract`` wrote.
+            partial: Open an unfinished set, too, with the examples that it has so far.
+
+        Raises:
+            InputError: If the directory is missing, foreign, damaged, or unfinished.
+        """
+        stored = store.StoredSet.open(directory, partial=partial)
+        self = cls.__new__(cls)
+        self._source, self.provenance = stored, dict(stored.manifest["provenance"])
+        if stored.manifest["report"]:
+            self.provenance["report"] = stored.manifest["report"]
+        return self
+
+    def save(self, directory: str | Path, *, overwrite: bool = False) -> None:
+        """Writes a directory of Parquet shards and a manifest.
+
+        Args:
+            directory: Empty or new, unless ``overwrite`` replaces the pattern set that is there.
+            overwrite: Allowed only over another set: one that lies there itself is being read.
+
+        Raises:
+            InputError: If a pattern set or another file is there, or nothing can be written there.
+        """
+        directory = Path(directory)
+        if directory.is_dir() and read_manifest(directory) is not None:
+            source = self._source
+            if isinstance(source, store.StoredSet) and source.directory.samefile(directory):
+                raise InputError(f"{directory} is where this set was read from: choose another")
+            if not overwrite:
+                raise InputError(
+                    f"{directory} holds a pattern set already: choose another directory, or pass overwrite=True"
+                )
+        layers, heads = self._source.shape
+        provenance = {key: value for key, value in self.provenance.items() if key != "report"}
+        with store.SetWriter(
+            directory,
+            layers=layers,
+            heads=heads,
+            settings={"saved": provenance},
+            provenance=provenance,
+            overwrite=overwrite,
+        ) as writer:
+            for index, start in enumerate(range(0, len(self), ROWS_PER_SHARD)):
+                piece = self[start : start + ROWS_PER_SHARD]
+                writer.write(index, piece.ids, piece.values, piece.losses, piece.tokens)
+            writer.close(self.provenance.get("report", {}))
+
+    @cached_property
+    def values(self) -> Levels:
+        """(N, L, H) float32 levels; of a directory, read at first use."""
+        if isinstance(self._source, InMemory):
+            return self._source.shard.values
+        return take_levels(self._source, np.arange(len(self)))
+
+    @property
+    def ids(self) -> list[str]:
+        """N names, in order."""
+        return self._labels[0]
+
+    @property
+    def losses(self) -> Losses:
+        """(N,) float32, mean loss of each example."""
+        return self._labels[1]
+
+    @property
+    def tokens(self) -> TokenCounts:
+        """(N,) int32, supervised tokens of each example."""
+        return self._labels[2]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(N, L, H)."""
+        return (len(self), *self._source.shape)
+
+    @property
+    def placement(self) -> Placement:
+        """Where the absolute value goes: as extracted, and per example if that is not known."""
+        placement: Placement = self.provenance.get("placement", "example")
+        return placement
+
+    def __len__(self) -> int:
+        return sum(self._source.rows)
+
+    def __repr__(self) -> str:
+        n, layers, heads = self.shape
+        return f"PatternSet({n} examples, {layers} layers x {heads} heads, {self.placement!r})"
+
+    def pattern(self, placement: Placement | None = None) -> Pattern:
+        """The activation pattern: the mean over the examples, shard by shard, summed in float64.
+
+        Args:
+            placement: Where the absolute value is taken; by default as extracted. ``"example"``: of
+                each example's level (the paper's Eq. 2, arXiv 2409.15820). ``"none"``: nowhere, the
+                mean of signed levels. ``"token"``: of each token's part (Michel et al. 2019, arXiv
+                1905.10650), which the extraction must have done.
+
+        Raises:
+            InputError: If the set is empty, or its levels do not permit the placement.
+        """
+        placement = placement or self.placement
+        if placement not in get_args(Placement):
+            allowed = ", ".join(get_args(Placement))
+            raise InputError(f"unknown placement {placement!r}: choose from {allowed}")
+        if "token" in (placement, self.placement) and placement != self.placement:
+            raise InputError(
+                f"these levels were extracted with placement {self.placement!r}, which does not "
+                f"give placement {placement!r}: extract again with placement {placement!r}"
+            )
+        if len(self) == 0:
+            raise InputError("the pattern set has no examples and so no pattern: extract one first")
+        total = np.zeros(self._source.shape, dtype=np.float64)
+        for shard in self._shards():
+            levels = np.abs(shard.values) if placement == "example" else shard.values
+            total += levels.sum(axis=0, dtype=np.float64)
+        provenance = {**self.provenance, "placement": placement, "examples": len(self)}
+        return Pattern((total / len(self)).astype(np.float32), provenance)
+
+    def iter_shards(self) -> Iterator[PatternSet]:
+        """The set in consecutive pieces, each in memory; a set in memory is one piece."""
+        for ids, values, losses, tokens in self._shards():
+            yield PatternSet(values, ids, losses, tokens, self.provenance)
+
+    def __getitem__(self, key: slice | int | str | Sequence[int] | Sequence[str] | NDArray[Any]) -> PatternSet:
+        """Examples by slice, index, boolean mask or id, in the order asked for, in memory.
+
+        Raises:
+            InputError: If an id is not there.
+            IndexError: If an index is not there.
+        """
+        rows = self._rows(key)
+        ids = [self.ids[row] for row in rows]
+        return PatternSet(take_levels(self._source, rows), ids, self.losses[rows], self.tokens[rows], self.provenance)
+
+    def merge(self, *others: PatternSet) -> PatternSet:
+        """This set's examples, then those of the others, as one set in memory.
+
+        The provenance keeps what all agree on, and each set's own under ``"merged"``.
+
+        Raises:
+            InputError: If models, settings or shapes differ, or an id occurs twice.
+        """
+        sets = (self, *others)
+        mine = _measure(self)
+        for theirs in map(_measure, others):
+            for name, value in mine.items():
+                if theirs[name] != value:
+                    raise InputError(
+                        f"cannot merge: {name} is {value} in one set and {theirs[name]} in "
+                        "another; extract both with the same model and settings"
+                    )
+        ids = [name for part in sets for name in part.ids]
+        twice = [name for name, count in Counter(ids).items() if count > 1]
+        if twice:
+            raise InputError(
+                f"cannot merge: {len(twice)} ids occur more than once, such as {twice[0]!r}; leave them out of one set"
+            )
+        agreed = {
+            name: value
+            for name, value in self.provenance.items()
+            if all(name in part.provenance and part.provenance[name] == value for part in others)
+        }
+        return PatternSet(
+            np.concatenate([part.values for part in sets]),
+            ids,
+            np.concatenate([part.losses for part in sets]),
+            np.concatenate([part.tokens for part in sets]),
+            {**agreed, "merged": [part.provenance for part in sets]},
+        )
+
+    @cached_property
+    def _labels(self) -> tuple[list[str], Losses, TokenCounts]:
+        return read_labels(self._source)
+
+    def _shards(self) -> Iterator[Shard]:
+        return (self._source.read(index) for index in range(len(self._source.rows)))
+
+    def _rows(self, key: Any) -> NDArray[np.int64]:
+        every = np.arange(len(self))
+        if isinstance(key, slice):
+            return every[key]
+        names = [key] if isinstance(key, str) else list(np.atleast_1d(key))
+        if not all(isinstance(name, str) for name in names):
+            return np.atleast_1d(every[np.asarray(key)])
+        row_of = {name: row for row, name in enumerate(self.ids)}
+        unknown = [name for name in names if name not in row_of]
+        if unknown:
+            raise InputError(f"no example of the {len(self)} in this set is called {unknown[0]!r}")
+        return np.array([row_of[name] for name in names], dtype=np.int64)
+
+
+def load(path: str | Path, *, partial: bool = False) -> Pattern | PatternSet:
+    """Opens a pattern (a file) or a pattern set (a directory).
+
+    Args:
+        path: The file or directory.
+        partial: Open an unfinished pattern set, too.
+
+    Raises:
+        InputError: If nothing is there, or what is there is foreign, damaged or unfinished.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return PatternSet.load(path, partial=partial)
+    if not path.exists():
+        raise InputError(f"there is no file or directory {path}")
+    return Pattern.load(path)
+
+
+def _measure(part: PatternSet) -> dict[str, Any]:
+    """What must agree before the levels of two sets may stand in one table."""
+    model = part.provenance.get("model")
+    named = ("placement", "loss", "loss_on", "dtype", "compute_dtype", "batch_size")
+    return {
+        "shape (layers, heads)": part._source.shape,
+        # Equal weights are an equal model, wherever they were loaded from.
+        "model": model.get("weights", model) if isinstance(model, dict) else model,
+        **{name: part.provenance.get(name) for name in named},
+    }

@@ -1,0 +1,307 @@
+"""Supervised fine-tuning by TRL's ``SFTTrainer``, in a directory that can be replayed and resumed.
+
+    trained = headprint.train("lab", "train.jsonl", "runs/math", sft={"learning_rate": 1e-3, "num_train_epochs": 2})
+    trained.model, trained.tokenizer          # or later: headprint.models.load("runs/math/model")
+
+The loop is TRL's. What is here: rows become tokens and labels as everywhere in headprint (which are TRL's own),
+settings are checked before a model is loaded, and what happened is written down
+(:mod:`headprint.training.run_directory`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from headprint.base import provenance
+from headprint.base.errors import InputError
+from headprint.data import rows
+from headprint.data.examples import ExampleStream
+from headprint.data.rows import Source
+from headprint.measure.batching import is_out_of_memory
+from headprint.models import loading as models
+from headprint.models.heads import unwrap
+from headprint.training.callbacks import Bar, Seen, StopOnNaN, check_result
+from headprint.training.run_directory import CHECKPOINTS, MODEL, TRACKING, Home, kept, kept_track, named
+from headprint.training.sft_config import lora_config, loss_on, one_line, resolve, sft_config
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from peft import LoraConfig
+    from transformers import TrainerCallback
+    from trl import SFTTrainer
+
+    from headprint.training.tracker import PatternTracker
+
+PACKAGES = ("trl", "peft", "accelerate")
+"""Whose versions matter to a training, beside :data:`headprint.base.provenance.PACKAGES`."""
+
+
+@dataclass
+class Trained:
+    """A finished fine-tune.
+
+    Attributes:
+        out: Its directory.
+        model: The trained model in evaluation mode, under LoRA with the adapter on it.
+        tokenizer: Its tokenizer.
+        steps: Optimizer steps.
+        rows: Rows seen by training passes, a row of every epoch counted again.
+        tokens: Supervised tokens seen, likewise.
+        loss: Mean training loss over the steps, in nats per token.
+        seconds: Of training, without loading and saving; of a resumed run, of its last part.
+        log: What the trainer logged: dicts with ``step`` and ``loss``, ``learning_rate``, ``headprint/...``
+        report: What became of the rows of the data (:class:`headprint.data.examples.Report`).
+        tracker: What followed the patterns, if ``track`` was given; None where a finished run was taken up.
+        main: Whether this process is the one that writes and speaks.
+    """
+
+    out: Path
+    model: nn.Module = field(repr=False)
+    tokenizer: Any = field(repr=False)
+    steps: int
+    rows: int
+    tokens: int
+    loss: float
+    seconds: float
+    log: list[dict[str, Any]] = field(repr=False)
+    report: dict[str, Any] = field(repr=False)
+    tracker: PatternTracker | None = field(default=None, repr=False)
+    main: bool = True
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, for JSON: the content of ``trained.json``."""
+        names = ("steps", "rows", "tokens", "loss", "seconds", "log", "report")
+        return {name: getattr(self, name) for name in names}
+
+
+def train(
+    model: str | Path | nn.Module,
+    data: Source,
+    out: str | Path,
+    *,
+    tokenizer: Any = None,
+    sft: Mapping[str, Any] | None = None,
+    lora: Mapping[str, Any] | None = None,
+    eval_data: Source | None = None,
+    track: Mapping[str, Any] | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
+    split: str = "train",
+    limit: int | None = None,
+    dtype: str | None = None,
+    attn_implementation: str | None = None,
+    trust_remote_code: bool = False,
+    resume: bool = False,
+    show_progress: bool = False,
+) -> Trained:
+    """Fine-tune a causal language model on rows, by TRL's ``SFTTrainer``.
+
+    Under ``accelerate launch`` or ``torchrun`` every process calls this; the first one writes.
+
+    Args:
+        model: A directory (of a model, or of an adapter: its training goes on), a hub id or ``"lab"``; or a loaded
+            model, which is then trained in place.
+        data: Rows, as for :func:`headprint.extract`.
+        out: Directory of the run: new, empty, or with ``resume`` that of the same run.
+        tokenizer: Of a loaded model; None for one that is loaded here.
+        sft: Fields of ``trl.SFTConfig``, over :data:`headprint.training.sft_config.DEFAULTS`.
+        lora: Fields of ``peft.LoraConfig``, over :data:`headprint.training.sft_config.LORA_DEFAULTS`; None trains all
+            weights.
+        eval_data: Held-out rows for the trainer's evaluation loss; each epoch, unless ``sft`` says otherwise.
+        track: Arguments of :class:`headprint.training.tracker.PatternTracker`, whose sets go to ``out/tracking``.
+        callbacks: More of transformers' callbacks. They are not part of what is replayed.
+        split: Which split of a folder, hub id or laboratory task.
+        limit: Only the first so many rows.
+        dtype: Of the weights of a model that is loaded here; None is float32, which TRL trains in bfloat16 by
+            autocast where there is a CUDA device.
+        attn_implementation: Attention kernel of a model that is loaded here.
+        trust_remote_code: Run code that comes with the model.
+        resume: Go on from the last checkpoint of a stopped run (from the start if it has none), or return a finished
+            one as it is. Every setting must be the same.
+        show_progress: Show a progress bar on stderr.
+
+    Raises:
+        InputError: Something about the input is wrong; the loss was no longer a number; or ``out`` holds something
+            else, or a run with other settings. What was saved is kept.
+    """
+    settings = resolve(sft or {})
+    data = list(data) if isinstance(data, Iterator) else data
+    eval_data = list(eval_data) if isinstance(eval_data, Iterator) else eval_data
+    if eval_data is not None:
+        settings.setdefault("eval_strategy", "epoch")
+    adapter = None if lora is None else lora_config(lora)
+    home = Home(out)
+    args = sft_config(settings, home.out / CHECKPOINTS)
+    sources: dict[str, Source] = {}
+    config = {
+        "model": named(model),
+        "data": kept(data, "data.jsonl", sources),
+        "data_sha256": rows.fingerprint(data, split=split),
+        "eval_data": None if eval_data is None else kept(eval_data, "eval.jsonl", sources),
+        "split": split,
+        "limit": limit,
+        "dtype": dtype,
+        "attn_implementation": attn_implementation,
+        "trust_remote_code": trust_remote_code,
+        "sft": settings,
+        "lora": None if lora is None else dict(lora),
+        "track": None if track is None else kept_track(track, sources),
+        "versions": {**provenance.versions(), **{name: version(name) for name in PACKAGES}},
+    }
+    main = args.process_index == 0
+    if main:
+        home.check(config, resume=resume)
+    tracker = _tracker(track, home.out / TRACKING)
+    args.distributed_state.wait_for_everyone()  # nobody looks for a finished run before it was checked
+    if (done := home.finished) is not None:
+        loaded, own = models.load(str(home.out / MODEL))
+        return Trained(home.out, loaded, own, **done, main=main)
+
+    if not isinstance(model, nn.Module):
+        model, tokenizer = _load(str(model), tokenizer, adapter, dtype, attn_implementation, trust_remote_code)
+    if args.eos_token and tokenizer is not None:
+        tokenizer.eos_token = args.eos_token
+    options: dict[str, Any] = {"loss_on": loss_on(settings), "split": split}
+    options["max_length"] = None if args.packing else args.max_length  # TRL cuts what it packs
+    stream = ExampleStream(data, tokenizer, limit=limit, **options)
+    dataset = _dataset(stream)
+    held_out = None if eval_data is None else _dataset(ExampleStream(eval_data, tokenizer, **options))
+    if main:
+        home.begin(config, sources)
+
+    seen, bar = Seen(), Bar(enabled=show_progress)
+    forward = unwrap(model).__dict__.get("forward")
+    started = time.perf_counter()
+    try:
+        trainer = _trainer(
+            model,
+            args=args,
+            train_dataset=dataset,
+            eval_dataset=held_out,
+            processing_class=tokenizer,
+            peft_config=adapter,
+            callbacks=[*callbacks, *([tracker] if tracker else []), seen, bar, StopOnNaN()],
+        )
+        checkpoint = home.last_checkpoint()
+        outcome = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):
+            raise InputError(
+                "out of memory: lower per_device_train_batch_size (and raise gradient_accumulation_steps as much), "
+                "set gradient_checkpointing to true, or train an adapter (lora)"
+            ) from error
+        raise
+    finally:
+        for follower in (seen, bar, tracker):
+            if follower:
+                follower.close()
+    seconds = time.perf_counter() - started
+    check_result(trainer.model, outcome.training_loss, outcome.global_step)
+
+    rows_seen, tokens_seen = seen.over_ranks(args.device)
+    result = Trained(
+        home.out,
+        _given_back(trainer.model, forward),
+        tokenizer,
+        steps=outcome.global_step,
+        rows=rows_seen,
+        tokens=tokens_seen,
+        loss=outcome.training_loss,
+        seconds=seconds,
+        log=trainer.state.log_history,
+        report=stream.report.to_dict(),
+        tracker=tracker,
+        main=main,
+    )
+    trainer.save_model(str(home.out / MODEL))
+    if main:
+        (home.out / MODEL / "training_args.bin").unlink(missing_ok=True)  # a pickle, and config.yaml says it all
+        with suppress(OSError):
+            (home.out / CHECKPOINTS).rmdir()  # which the trainer makes also for none
+        home.end(result.to_dict())
+    return result
+
+
+def _tracker(track: Mapping[str, Any] | None, out: Path) -> PatternTracker | None:
+    if track is None:
+        return None
+    from headprint.training.tracker import PatternTracker
+
+    try:
+        return PatternTracker(**track, out=out)
+    except TypeError as error:
+        raise InputError(f"track: {one_line(error)}; see headprint.PatternTracker") from error
+
+
+def _load(
+    name: str,
+    tokenizer: Any,
+    adapter: LoraConfig | None,
+    dtype: str | None,
+    attn_implementation: str | None,
+    trust_remote_code: bool,
+) -> tuple[nn.Module, Any]:
+    # On the host: the trainer takes each process's copy to its own device.
+    options: dict[str, Any] = {
+        "dtype": dtype or "float32",
+        "device": "cpu",
+        "attn_implementation": attn_implementation,
+        "trust_remote_code": trust_remote_code,
+    }
+    if not (Path(name) / "adapter_config.json").is_file():
+        model, own = models.load(name, **options)
+        return model, tokenizer or own
+    if adapter is not None:
+        raise InputError(f"{name} is an adapter already, and its training goes on: leave out lora (--lora)")
+    from peft import PeftConfig, PeftModel
+    from transformers import AutoTokenizer
+
+    model, own = models.load(str(PeftConfig.from_pretrained(name).base_model_name_or_path), **options)
+    if (Path(name) / "tokenizer_config.json").is_file():
+        own = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
+    return PeftModel.from_pretrained(model, name, is_trainable=True), tokenizer or own
+
+
+def _dataset(stream: ExampleStream) -> Dataset:
+    """Tokens and labels, four bytes each, for the trainer."""
+    import pyarrow as pa
+    from datasets import Dataset
+
+    columns: dict[str, list[pa.Array]] = {"input_ids": [], "labels": []}
+    examples = iter(stream)
+    while some := list(islice(examples, 1024)):
+        for name, arrays in columns.items():
+            arrays.append(pa.array([getattr(example, name) for example in some], pa.list_(pa.int32())))
+    return Dataset.from_dict({name: pa.chunked_array(arrays) for name, arrays in columns.items()})
+
+
+def _trainer(model: nn.Module, **options: Any) -> SFTTrainer:
+    from transformers import PrinterCallback
+    from trl import SFTTrainer
+
+    try:
+        trainer = SFTTrainer(model, **options)
+    except (ValueError, TypeError, ImportError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"SFTTrainer: {one_line(error)}") from error
+    trainer.remove_callback(PrinterCallback)  # it prints logs on stdout, where results belong
+    return trainer
+
+
+def _given_back(model: nn.Module, forward: Any) -> nn.Module:
+    """The model in evaluation mode, without the forward that TRL and accelerate put in the place of its own."""
+    causal = unwrap(model)
+    for module in (model, causal):
+        module.__dict__.pop("forward", None)
+    if forward is not None:
+        causal.forward = forward
+    return model.eval()

@@ -1,0 +1,262 @@
+"""Statistics of patterns with intervals: against loops, against values worked out by hand, and whether they cover."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy.stats import bootstrap as scipy_bootstrap
+
+from headprint.analysis import comparison as compare
+from headprint.analysis import intervals
+from headprint.analysis.comparison import shape, shape_change, task_correlations, trajectory
+from headprint.analysis.intervals import Bootstrap, Interval, resample
+from headprint.base.errors import InputError
+from headprint.cli.app import run
+from headprint.patterns import statistics
+from support.pattern_sets import HEADS, LAYERS, around, of_levels, random_pattern
+
+FEW = Bootstrap(draws=50)
+
+
+@settings(max_examples=30, deadline=None)
+@given(hnp.arrays(np.float64, (3, 2, 7), elements=st.floats(0.125, 100, width=32)))
+def test_vectorised_statistics_are_those_of_single_patterns(patterns):
+    pairs = [
+        (compare.gini, statistics.gini),
+        (compare.coefficient_of_variation, statistics.coefficient_of_variation),
+        (compare.kurtosis, statistics.kurtosis),
+    ]
+    for i, j in np.ndindex(3, 2):
+        if np.ptp(patterns[i, j]) < 1e-3:
+            continue  # what is 0/0 up to rounding
+        for many, one in pairs:
+            assert many(patterns)[i, j] == pytest.approx(one(patterns[i, j]), abs=1e-6)
+    a, b = patterns[:, 0], patterns[:, 1]
+    for row in range(3):
+        assert compare.mse(a, b)[row] == pytest.approx(statistics.mse(a[row], b[row]))
+        if min(np.ptp(a[row]), np.ptp(b[row])) < 1e-3:
+            continue
+        for method in ("pearson", "spearman"):
+            expected = statistics.correlation(a[row], b[row], method)
+            assert compare.correlation(a, b, method)[row] == pytest.approx(expected, abs=1e-6)
+
+
+def test_constant_patterns_have_no_correlation():
+    assert np.isnan(compare.correlation(np.ones(4), np.arange(4.0)))
+
+
+def test_a_draw_is_the_pattern_of_some_multiset_of_examples():
+    levels = of_levels(np.array([1.0, -10.0, 100.0]).reshape(3, 1, 1))
+    values, draws = resample([levels], Bootstrap(draws=200))
+    assert values.shape == (1, 1, 1)
+    assert values.item() == pytest.approx(111 / 3)
+    sums = np.round(draws.ravel() * 3).astype(int)
+    possible = {a + 10 * b + 100 * (3 - a - b) for a in range(4) for b in range(4 - a)}
+    assert set(sums) == possible  # all ten of them in 200 draws
+
+
+@pytest.mark.parametrize("block", [1, 50, 1 << 21])
+def test_draws_are_fair_whatever_the_block(block, monkeypatch):
+    # One head per example, so that a draw's pattern shows how often each example was taken.
+    monkeypatch.setattr(intervals, "_BLOCK", block)
+    n = 5
+    draws = resample([of_levels(np.eye(n)[:, None])], Bootstrap(draws=800, seed=3)).draws
+    counts = draws.reshape(800, n) * n
+    assert np.allclose(counts.sum(axis=1), n)
+    assert np.allclose(counts, np.round(counts))
+    assert counts.mean(axis=0) == pytest.approx(np.ones(n), abs=0.15)
+    assert counts.var(axis=0) == pytest.approx(np.full(n, 1 - 1 / n), abs=0.2)
+
+
+def test_sets_are_drawn_in_pairs_whatever_their_order():
+    first = around(random_pattern(0))
+    order = np.random.default_rng(1).permutation(len(first))
+    values, draws = resample([first, first[order]], FEW)
+    assert values[0] == pytest.approx(values[1])
+    assert draws[:, 0] == pytest.approx(draws[:, 1])
+    other = around(random_pattern(0), ids=[f"row-{i}" for i in range(20, 60)])
+    with pytest.raises(InputError, match="20 in both"):
+        resample([first, other], FEW)
+
+
+@pytest.mark.parametrize("placement", ["example", "none", "token"])
+def test_resampling_gives_the_pattern_of_the_placement(placement):
+    levels = around(random_pattern(4), placement=placement)
+    values = resample([levels], FEW).values
+    assert values[0] == pytest.approx(levels.pattern().values, rel=1e-5, abs=1e-6)
+
+
+def test_percentile_interval_agrees_with_scipy():
+    x = np.random.default_rng(0).lognormal(size=80)
+    options = Bootstrap(draws=4000, method="percentile")
+    values, draws = resample([of_levels(x[:, None, None])], options)
+    ours = options.interval(values.item(), draws.ravel())
+    theirs = scipy_bootstrap((x,), np.mean, n_resamples=4000, method="percentile", rng=1).confidence_interval
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), rel=0.03)
+
+
+def test_interval_methods_by_hand():
+    draws = np.arange(101.0)  # quantile q is 100 q
+    of = {m: Bootstrap(confidence=0.9, method=m).interval(30.0, draws) for m in ("percentile", "basic", "bc")}
+    assert (of["percentile"].low, of["percentile"].high) == pytest.approx((5, 95))
+    assert (of["basic"].low, of["basic"].high) == pytest.approx((-35, 55))
+    assert 0 < of["bc"].low < 5
+    assert of["bc"].high < 95
+    assert Bootstrap(confidence=0.9).interval(30.0, draws, (0, 50)) == Interval(30.0, 0.0, 50.0)
+    assert np.isnan(Bootstrap().interval(30.0, [np.nan]).low)
+    assert Interval(1.0).to_dict() == {"value": 1.0, "low": None, "high": None}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"draws": -1}, {"confidence": 1.0}, {"method": "bca"}, {"seed": -1}], ids=lambda wrong: next(iter(wrong))
+)
+def test_bootstrap_refuses(wrong):
+    with pytest.raises(InputError):
+        Bootstrap(**wrong)
+
+
+def test_default_interval_of_a_correlation_covers_where_percentiles_fail():
+    # Equal patterns, measured with noise: that lowers correlations, and those of resamples twice.
+    truth = random_pattern(7, (6, 6))
+    covered = {"basic": 0, "percentile": 0}
+    for repeat in range(12):
+        pair = [around(truth, 30, 0.8, seed=2 * repeat + i) for i in (0, 1)]
+        for method in covered:
+            options = Bootstrap(draws=200, method=method)
+            found = task_correlations(dict(zip("ab", pair, strict=True)), bootstrap=options).before
+            covered[method] += bool(found.low[0, 1] <= 1.0 <= found.high[0, 1])
+    assert covered["basic"] >= 9
+    assert covered["percentile"] <= 3
+
+
+def test_shape_of_a_pattern_and_its_change():
+    sharp, even = random_pattern(0) ** 2, random_pattern(0) ** 0.3
+    before, after = around(sharp), around(even, seed=1)
+    found = shape_change(before, after, bootstrap=FEW)
+    for name, function in (("gini", "gini"), ("cv", "cv"), ("kurtosis", "kurtosis")):
+        first, last = (getattr(levels.pattern(), function)() for levels in (before, after))
+        assert getattr(found.before, name).value == pytest.approx(first, rel=1e-5)
+        assert getattr(found.after, name).value == pytest.approx(last, rel=1e-5)
+        assert getattr(found.change, name).value == pytest.approx(last - first, abs=1e-5)
+    assert found.change.gini.high < 0
+    assert found.before.gini == shape(before, bootstrap=FEW).gini
+    assert json.loads(json.dumps(found.to_dict()))["examples"] == 40
+
+
+def test_task_correlations_against_a_loop():
+    tasks = ["math", "code", "facts"]
+    before = {task: around(random_pattern(i), seed=i) for i, task in enumerate(tasks)}
+    after = {task: around(random_pattern(i + 10), seed=i + 10) for i, task in enumerate(tasks)}
+    for method in ("pearson", "spearman"):
+        found = task_correlations(before, after, method=method, bootstrap=FEW)
+        for i, one in enumerate(tasks):
+            for j, other in enumerate(tasks):
+                pairs = [(before[t].pattern(), after[t].pattern()) for t in (one, other)]
+                (b1, a1), (b2, a2) = pairs
+                expected = {
+                    "before": b1.correlation(b2, method),
+                    "after": a1.correlation(a2, method),
+                    "change": (a1 - b1).correlation(a2 - b2, method),
+                    "relative": ((a1 - b1) / b1).correlation((a2 - b2) / b2, method),
+                }
+                for name, value in expected.items():
+                    assert getattr(found, name).value[i, j] == pytest.approx(value, abs=1e-4)
+                    assert getattr(found, name).value[j, i] == getattr(found, name).value[i, j]
+    # The order of the tasks changes nothing, since each is resampled by its own name.
+    turned = task_correlations(dict(reversed(before.items())), dict(reversed(after.items())), bootstrap=FEW)
+    again = task_correlations(before, after, bootstrap=FEW)
+    assert turned.change.low[::-1, ::-1] == pytest.approx(again.change.low)
+    assert json.loads(json.dumps(again.to_dict()))["tasks"] == tasks
+
+
+def test_layers_without_attention_are_left_out():
+    truth = random_pattern(3)
+    truth[1] = np.nan
+    before, after = around(truth), around(truth * 1.5, seed=1)
+    rest = np.delete(np.arange(LAYERS), 1)
+    whole = shape_change(before, after, bootstrap=FEW)
+    kept = shape_change(of_levels(before.values[:, rest]), of_levels(after.values[:, rest]), bootstrap=FEW)
+    assert whole == kept
+    assert np.isfinite(task_correlations({"a": before, "b": after}, bootstrap=FEW).before.low).all()
+
+
+def test_trajectory_starts_at_no_change():
+    truth = random_pattern(5)
+    steps = [around(truth * (1 + t * random_pattern(6)), seed=0) for t in (0, 0.2, 1.0)]
+    found = trajectory(steps, bootstrap=FEW)
+    assert found.correlation[0].value == pytest.approx(1)
+    assert found.mse[0] == Interval(0.0, 0.0, 0.0)
+    for index, levels in enumerate(steps):
+        start = steps[0].pattern()
+        assert found.correlation[index].value == pytest.approx(start.correlation(levels.pattern()), abs=1e-5)
+        assert found.mse[index].value == pytest.approx(start.mse(levels.pattern()), rel=1e-4)
+    assert found.mse[1].high < found.mse[2].low
+
+
+def test_one_example_has_no_interval():
+    found = shape(around(random_pattern(0), n=1), bootstrap=FEW).gini
+    assert np.isfinite(found.value)
+    assert np.isnan([found.low, found.high]).all()
+
+
+def test_wrong_input():
+    a = around(random_pattern(0))
+    with pytest.raises(InputError, match="did you mean 'math'"):
+        task_correlations({"math": a}, {"maths": a})
+    with pytest.raises(InputError, match="after training"):
+        task_correlations({"math": a, "code": a}, {"math": a})
+    with pytest.raises(InputError, match="shapes differ"):
+        task_correlations({"math": a, "code": around(random_pattern(0, (LAYERS, HEADS + 1)))}, bootstrap=FEW)
+    with pytest.raises(InputError, match="no examples"):
+        shape(a[:0])
+    with pytest.raises(InputError, match="every entry is NaN"):
+        shape(of_levels(np.full((3, 2, 2), np.nan)), bootstrap=FEW)
+    with pytest.raises(InputError, match="at least one"):
+        task_correlations({})
+    with pytest.raises(InputError, match="before training first"):
+        trajectory([])
+    with pytest.raises(InputError, match="unknown correlation method"):
+        task_correlations({"math": a}, method="kendal")
+
+
+def test_command(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    arguments = ["compare", "--bootstrap=40"]
+    sets = {}
+    for i, task in enumerate(("math", "code", "facts")):
+        sets[task] = around(random_pattern(i)), around(random_pattern(i) * random_pattern(i + 9), seed=1)
+        sets[task][0].save(f"{task}-0")
+        sets[task][1].save(f"{task}-1")
+        arguments.append(f"{task}={task}-0,{task}-1")
+    assert run([*arguments, "--out=compare.json"]) == 0
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    for words in ("Gini", "pearson, before", "pearson, relative", "change"):
+        assert words in shown
+    assert run([*arguments, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found == json.loads((tmp_path / "compare.json").read_text())
+    options = Bootstrap(draws=40)
+    assert found["shapes"]["code"] == {
+        k: v for k, v in shape_change(*sets["code"], bootstrap=options).to_dict().items() if k != "examples"
+    }
+    before, after = ({task: pair[i] for task, pair in sets.items()} for i in (0, 1))
+    assert found["correlations"] == task_correlations(before, after, bootstrap=options).to_dict()
+    assert run(["compare", "math=math-0", "code=code-0", "--bootstrap=0"]) == 0
+    assert "after" not in capsys.readouterr().out
+    for wrong, message in (
+        (["math"], "TASK=BEFORE"),
+        (["math=math-0", "math=math-1"], "each task once"),
+        (["math=math-0,math-1", "code=code-0"], "'code' has no pattern set from after"),
+        (["math=nothing"], "no file or directory"),
+    ):
+        assert run(["compare", *wrong]) == 2
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1

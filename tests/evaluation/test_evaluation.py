@@ -1,0 +1,333 @@
+"""Evaluation against plain loops: one row at a time, full logits, no cache, no batches."""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+import headprint
+from headprint import lab
+from headprint.analysis.intervals import mean_interval
+from headprint.base import progress as bars
+from headprint.base.errors import InputError
+from headprint.cli.app import run
+from headprint.cli.commands import evaluate as command
+from headprint.data.rows import read_rows
+from headprint.evaluation.evaluation import Evaluation, Outcome, wilson
+from headprint.evaluation.generation import generate, prompt_tokens
+from headprint.evaluation.likelihood import HeldOut, examples_of, token_losses
+from headprint.evaluation.mathbench import How
+from headprint.evaluation.questions import SCORERS
+from headprint.models import loading as models
+from support.plain import losses as plain_losses
+from support.plain import random_examples
+from support.toy_models import toy_model
+from support.toy_rows import WORDS, small, text_rows
+from support.toy_tokenizers import toy_tokenizer
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2", "cohere"])
+@pytest.mark.parametrize("batch_tokens", [1, 60, None])
+def test_losses_are_the_plain_ones_whatever_the_batches(family, batch_tokens) -> None:
+    model = toy_model(family, dtype=torch.float64)
+    examples = random_examples([5, 17, 3, 9, 30, 17, 8])
+    losses = HeldOut(model, examples, batch_tokens=batch_tokens).losses()
+    np.testing.assert_allclose(losses, plain_losses(model, examples).numpy(), rtol=1e-6)
+
+
+def test_token_losses_are_each_tokens_own_and_have_no_graph() -> None:
+    model = toy_model("llama", dtype=torch.float64)
+    ids = torch.randint(3, 96, (2, 9), generator=torch.Generator().manual_seed(1))
+    labels = ids.clone()
+    labels[0, :4] = labels[1, 6] = -100
+    found = token_losses(model, {"input_ids": ids}, labels)
+    with torch.no_grad():
+        logits = model(input_ids=ids).logits
+    for row, at in np.ndindex(2, 9):
+        if at == 0 or labels[row, at] == -100:
+            assert found[row, at] == 0
+        else:
+            wanted = F.cross_entropy(logits[row, at - 1], ids[row, at])
+            assert float(found[row, at]) == pytest.approx(float(wanted), rel=1e-9)
+    assert not found.requires_grad
+
+
+def test_the_models_own_generation_settings_are_set_aside_and_left_as_they_were() -> None:
+    model, tokenizer = small(), toy_tokenizer()
+    rows = text_rows(5)
+    plain = headprint.evaluate(model, tokenizer, rows, scorer="exact", max_new_tokens=8)
+    model.generation_config.update(do_sample=True, temperature=5.0, repetition_penalty=3.0, max_length=40)
+    own = model.generation_config
+    before = own.to_dict()
+    model.train()
+    again = headprint.evaluate(model, tokenizer, rows, scorer="exact", max_new_tokens=8)
+    assert [x.output for x in again.results] == [x.output for x in plain.results]
+    assert model.generation_config is own
+    assert own.to_dict() == before
+    assert model.training
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+    def broken(row, output):
+        raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        headprint.evaluate(model, tokenizer, rows, scorer=broken, max_new_tokens=2)
+    assert model.training
+    assert model.generation_config is own
+
+
+@pytest.mark.parametrize("normalised", [False, True])
+def test_choice_takes_the_likeliest_of_the_choices(normalised) -> None:
+    model, tokenizer = small(), toy_tokenizer("bos")
+    rng = random.Random(3)
+    rows = text_rows(12)
+    for row in rows:
+        row["choices"] = [" ".join(rng.choices(WORDS, k=k)) for k in (1, 2, 3, 5)]
+        row["answer"] = rng.randrange(4)
+    wanted = []
+    for row in rows:
+        scores = []
+        for text in row["choices"]:
+            prompt = tokenizer(row["prompt"])["input_ids"]
+            ids = tokenizer(f"{row['prompt']} {text}")["input_ids"]
+            with torch.no_grad():
+                log = model(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
+            score = sum(float(log[at - 1, ids[at]]) for at in range(len(prompt), len(ids)))
+            scores.append(score / len(text) if normalised else score)
+        wanted.append(row["choices"][int(np.argmax(scores))])
+    scorer = "choice-normalised" if normalised else "choice"
+    found = headprint.evaluate(model, tokenizer, rows, scorer=scorer, loss=False, batch_tokens=70)
+    assert [x.output for x in found.results] == wanted
+    right = [x == row["choices"][row["answer"]] for x, row in zip(wanted, rows, strict=True)]
+    assert [x.right for x in found.results] == right
+
+
+def test_a_custom_scorer_sees_row_and_output_and_results_are_in_order(tmp_path) -> None:
+    model, tokenizer = small(), toy_tokenizer()
+    rows = text_rows(9)
+    seen = []
+
+    def even(row, output):
+        seen.append((row["id"], output))
+        return int(row["id"][1:]) % 2 == 0
+
+    found = headprint.evaluate(model, tokenizer, rows, scorer=even, max_new_tokens=4)
+    assert [name for name, _ in seen] == [row["id"] for row in rows]
+    assert found.accuracy == pytest.approx(5 / 9)
+    assert found.scorer == "even"
+    examples = examples_of(list(read_rows(rows)), tokenizer)
+    assert [x.loss for x in found.results] == pytest.approx(plain_losses(model, examples).tolist())
+    assert found.loss == pytest.approx(float(plain_losses(model, examples).mean()))
+    found.write(tmp_path / "rows.jsonl")
+    lines = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    assert [(line["id"], line["output"]) for line in lines] == seen
+
+
+def test_loss_alone_and_answers_alone() -> None:
+    model, tokenizer = small(), toy_tokenizer()
+    rows = text_rows(4)
+    alone = headprint.evaluate(model, tokenizer, rows, scorer="none", n=3)
+    assert (alone.n, alone.accuracy, alone.interval()) == (3, None, None)
+    assert alone.to_dict()["accuracy"] is None
+    assert all(x.output is None and x.right is None for x in alone.results)
+    for row in rows:
+        del row["completion"]
+    asked = headprint.evaluate(model, tokenizer, rows, scorer="final", loss=False, max_new_tokens=3)
+    assert asked.loss is None
+    assert asked.loss_interval() is None
+    pre = [{"input_ids": [3, 4, 5, 6], "labels": [-100, 4, 5, 6]}]
+    assert headprint.evaluate(model, None, pre, scorer="none").loss > 0
+
+
+def test_intervals_by_hand() -> None:
+    # Wilson (1927) of 8 in 10: centre (p + z²/2n) / (1 + z²/n), half z·sqrt(p(1-p)/n + z²/4n²) / (1 + z²/n).
+    z = 1.959963984540054
+    centre, half = (0.8 + z**2 / 20) / (1 + z**2 / 10), z * (0.8 * 0.2 / 10 + z**2 / 400) ** 0.5 / (1 + z**2 / 10)
+    found = wilson(8, 10)
+    assert (found.value, found.low, found.high) == pytest.approx((0.8, centre - half, centre + half))
+    assert wilson(0, 20).low == 0 < wilson(0, 20).high
+    found = mean_interval([1.0, 2.0, 4.0])  # s = 1.5275, t = 4.3027
+    assert (found.value, found.low, found.high) == pytest.approx((7 / 3, -1.4613, 6.1279), abs=1e-3)
+    assert np.isnan(mean_interval([3.0]).low)
+    outcomes = [Outcome(str(i), "x", i < 8, float(i)) for i in range(10)]
+    result = Evaluation("exact", outcomes).to_dict()
+    assert result["accuracy"]["low"] == pytest.approx(centre - half)
+    assert result["loss"]["value"] == pytest.approx(4.5)
+
+
+def test_out_of_memory_halves_batches(monkeypatch) -> None:
+    model, tokenizer = small(), toy_tokenizer()
+    rows = text_rows(8)
+    wanted = headprint.evaluate(model, tokenizer, rows, scorer="exact", max_new_tokens=5)
+    sizes = []
+    own = type(model).forward
+
+    def narrow(self, input_ids=None, **rest):
+        sizes.append(len(input_ids))
+        if len(input_ids) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return own(self, input_ids=input_ids, **rest)
+
+    monkeypatch.setattr(type(model), "forward", narrow)
+    prompts = [prompt_tokens(row, tokenizer) for row in read_rows(rows)]
+    assert generate(model, tokenizer, prompts, max_new_tokens=5) == [x.output for x in wanted.results]
+    assert max(sizes) == 8
+    monkeypatch.undo()
+
+    body = type(model.model).forward
+
+    def narrow_body(self, input_ids=None, **rest):
+        sizes.append(len(input_ids))
+        if len(input_ids) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return body(self, input_ids=input_ids, **rest)
+
+    monkeypatch.setattr(type(model.model), "forward", narrow_body)
+    heldout = HeldOut(model, examples_of(list(read_rows(rows)), tokenizer), batch_tokens=10_000)
+    assert heldout.losses().tolist() == pytest.approx([x.loss for x in wanted.results])
+    sizes.clear()
+    heldout.losses()
+    assert max(sizes) == 2  # what was learnt is kept
+
+
+def test_progress_counts_every_row_twice(monkeypatch) -> None:
+    done, model, tokenizer = [], small(), toy_tokenizer()
+    own = bars.progress
+
+    def watched(label, total, *, enabled):
+        done.append(-total)
+        return own(label, total, enabled=enabled)
+
+    monkeypatch.setattr(bars, "progress", watched)
+    headprint.evaluate(model, tokenizer, text_rows(5), scorer="exact", max_new_tokens=2)
+    assert done == [-10]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"scorer": "exakt"}, "no scorer 'exakt': did you mean 'exact'?"),
+        ({"scorer": "zzzz"}, "choose one of exact, final, boxed"),
+        ({"scorer": "lab"}, r"row 0: not a row of the laboratory \(its task is None\)"),
+        ({"scorer": "choice"}, "row 0: no 'choices'"),
+        ({"scorer": "exact", "n": 0}, "n is 0; it wants 1 at least"),
+        ({"scorer": "exact", "max_new_tokens": 0}, "max_new_tokens is 0"),
+        ({"scorer": "none", "loss": False}, "nothing to evaluate"),
+    ],
+)
+def test_wrong_input_is_one_clear_line(options, said) -> None:
+    with pytest.raises(InputError, match=said):
+        headprint.evaluate(small(dtype=torch.float32), toy_tokenizer(), text_rows(2), **options)
+
+
+def test_rows_that_cannot_be_judged_are_named_before_the_model_is_asked(monkeypatch) -> None:
+    rows, model = text_rows(3), small()
+    monkeypatch.setattr(model, "forward", None)
+    rows[2] = {"id": "x", "prompt": "Question"}
+    with pytest.raises(InputError, match="row 2: no right answer"):
+        headprint.evaluate(model, toy_tokenizer(), rows, scorer="exact")
+    rows[2]["answer"] = "5"
+    with pytest.raises(InputError, match="row 2: no 'completion'"):
+        headprint.evaluate(model, toy_tokenizer(), rows, scorer="exact")
+
+
+def test_python_is_run_and_its_rows_are_named() -> None:
+    rows = text_rows(4)
+    for number, row in enumerate(rows):
+        row["completion"] = f"def solution():\n    return {number}"
+        del row["answer"]
+    model, tokenizer = small(), toy_tokenizer()
+    found = headprint.evaluate(model, tokenizer, rows, scorer="python", max_new_tokens=3)
+    assert found.accuracy == 0
+    rows[2]["completion"] = "def solution():\n    return 1 / 0"
+    with pytest.raises(InputError, match=r"row 2: the completion does not run \(exception: ZeroDivisionError"):
+        headprint.evaluate(model, tokenizer, rows, scorer="python", max_new_tokens=3)
+
+
+def test_a_laboratory_task_is_judged_by_its_own_check() -> None:
+    model, tokenizer = models.load("lab")
+    rows = lab.task_rows("math", "test", n=6)
+    found = headprint.evaluate(model, tokenizer, "lab:math", scorer="lab", n=6, max_new_tokens=40)
+    assert [x.id for x in found.results] == [row["id"] for row in rows]
+    assert [x.right for x in found.results] == [
+        lab.TASKS["math"].check(row, x.output) for row, x in zip(rows, found.results, strict=True)
+    ]
+    assert set(SCORERS) == {
+        "exact", "final", "boxed", "letter", "python", "lab", "choice", "choice-normalised", "none",
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A toy model in a directory, and rows in a file."""
+    folder = tmp_path_factory.mktemp("evaluate")
+    small(dtype=torch.float32).save_pretrained(folder / "model")
+    toy_tokenizer().save_pretrained(folder / "model")
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in text_rows(6)))
+    return folder
+
+
+def test_the_command_gives_what_the_function_does(saved, capsys) -> None:
+    model, tokenizer = models.load(str(saved / "model"))
+    wanted = headprint.evaluate(model, tokenizer, saved / "rows.jsonl", scorer="final", n=5, max_new_tokens=6)
+    capsys.readouterr()
+    command = ["evaluate", str(saved / "model"), str(saved / "rows.jsonl"), "--scorer", "final", "--limit", "5"]
+    command += ["--max-new-tokens", "6", "--out", str(saved / "answers.jsonl")]
+    assert run([*command, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["n"] == 5
+    assert found["loss"] == pytest.approx(wanted.to_dict()["loss"])
+    assert found["accuracy"] == wanted.to_dict()["accuracy"]
+    lines = [json.loads(line) for line in (saved / "answers.jsonl").read_text().splitlines()]
+    assert [line["output"] for line in lines] == [x.output for x in wanted.results]
+    assert run(command) == 0
+    shown = capsys.readouterr().out
+    assert f"right answers  {wanted.interval()}  (5 rows)" in shown
+    assert f"loss in nats   {wanted.loss_interval()}  (5 rows)" in shown
+
+
+def test_the_command_takes_mathbench(saved, capsys) -> None:
+    files = str(Path(__file__).parents[1] / "support" / "mathbench")
+    command = ["evaluate", str(saved / "model"), "--mathbench", files, "--how", "likelihood", "--max-new-tokens", "4"]
+    assert run([*command, "--out", str(saved / "mathbench.json"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["n"] == 7
+    assert found["circular"]["value"] <= found["plain"]["value"]
+    assert json.loads((saved / "mathbench.json").read_text()) == found
+    assert run(command) == 0
+    assert "primary/cloze_en, circular" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["rows.jsonl"], "say by --scorer what tells right from wrong"),
+        ([], "give one of DATA, --mathbench and --harness"),
+        (["rows.jsonl", "--mathbench", "x", "--scorer", "exact"], "give one of DATA"),
+        (["rows.jsonl", "--scorer", "lab"], "rows.jsonl:1: not a row of the laboratory"),
+        (["gone.jsonl", "--scorer", "exact"], "gone.jsonl"),
+        (["rows.jsonl", "--scorer", "exact", "--out", "gone/x.jsonl"], "gone is no directory: make it"),
+        (["--mathbench", "gone.jsonl"], "gone.jsonl"),
+        (["--harness", "arc"], "pip install 'headprint[eval]'"),
+    ],
+)
+def test_the_commands_mistakes_are_one_line_and_exit_code_2(saved, capsys, monkeypatch, options, said) -> None:
+    monkeypatch.chdir(saved)
+    monkeypatch.setitem(sys.modules, "lm_eval", None)
+    assert run(["evaluate", "model", *options]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said in error
+    assert error.startswith("headprint: error: ")
+
+
+def test_the_commands_choices_are_the_librarys() -> None:
+    assert set(get_args(command.ScorerName)) == set(SCORERS)
+    assert get_args(command.How) == get_args(How)

@@ -1,0 +1,79 @@
+"""Generation against the full forward, token by token, row by row."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from headprint.base.errors import InputError
+from headprint.data.rows import Row, read_rows
+from headprint.data.tokenization import tokenize_row
+from headprint.evaluation.generation import generate, prompt_tokens
+from support.toy_rows import small, text_rows
+from support.toy_tokenizers import PLAIN_CHAT, toy_tokenizer
+
+
+@torch.no_grad()
+def plain_answer(model, tokenizer, prompt: list[int], max_new_tokens: int, ends: set[int]) -> str:
+    """Argmax of the full forward, token by token, without a cache."""
+    ids = list(prompt)
+    for _ in range(max_new_tokens):
+        token = int(model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1].argmax())
+        if token in ends:
+            break
+        ids.append(token)
+    return tokenizer.decode(ids[len(prompt) :], skip_special_tokens=True)
+
+
+# Rotary, learned and mask-counted positions, ALiBi, a sliding window, soft-capped logits.
+@pytest.mark.parametrize("family", ["llama", "gpt2", "opt", "bloom", "mistral", "gemma2"])
+def test_answers_are_the_plain_ones_whatever_the_batches(family) -> None:
+    extra = {"sliding_window": 6} if family == "mistral" else {}
+    eager = family in ("bloom", "gemma2")  # whose softmax is float32, where a padded float64 row is not a number
+    model = small(family, torch.float32 if eager else torch.float64, attention="eager" if eager else "sdpa", **extra)
+    tokenizer = toy_tokenizer()
+    prompts = [prompt_tokens(row, tokenizer) for row in read_rows(text_rows(7))]
+    ends = {2, tokenizer.eos_token_id}
+    wanted = [plain_answer(model, tokenizer, prompt, 9, ends) for prompt in prompts]
+    assert len(set(wanted)) > 1
+    for batch_tokens in (1, 200, None):
+        assert generate(model, tokenizer, prompts, max_new_tokens=9, batch_tokens=batch_tokens) == wanted
+
+
+def test_scores_that_are_no_numbers_are_refused() -> None:
+    model, tokenizer = small(), toy_tokenizer()
+    with torch.no_grad():
+        model.lm_head.weight[7] = float("nan")
+    with pytest.raises(InputError, match="scores are not finite"):
+        generate(model, tokenizer, [[5, 6], [7]], max_new_tokens=3)
+
+
+def test_answers_end_at_any_end_token() -> None:
+    model, tokenizer = small(), toy_tokenizer()
+    prompts = [prompt_tokens(row, tokenizer) for row in read_rows(text_rows(6))]
+    free = [plain_answer(model, tokenizer, prompt, 12, {tokenizer.eos_token_id}) for prompt in prompts]
+    with torch.no_grad():  # some token that the first answer holds is made an end
+        stop = int(model(input_ids=torch.tensor([prompts[0]])).logits[0, -1].argmax())
+    model.generation_config.eos_token_id = [stop]
+    ends = {stop, tokenizer.eos_token_id}
+    wanted = [plain_answer(model, tokenizer, prompt, 12, ends) for prompt in prompts]
+    assert wanted[0] == "" != free[0]
+    assert generate(model, tokenizer, prompts, max_new_tokens=12) == wanted
+
+
+def test_prompts_are_those_of_training() -> None:
+    row = Row("row 0", {"prompt": "Question: how many?\nAnswer:", "completion": " There are seven."})
+    for ends in ("plain", "bos", "eos"):
+        tokenizer = toy_tokenizer(ends)
+        example = tokenize_row(row, tokenizer)
+        prompt = prompt_tokens(row, tokenizer)
+        assert prompt == example.input_ids[: len(prompt)]
+        assert all(label == -100 for label in example.labels[: len(prompt)])
+        assert example.labels[len(prompt)] != -100
+    tokenizer = toy_tokenizer(chat_template=PLAIN_CHAT)
+    talk = [{"role": "user", "content": "How many?"}, {"role": "assistant", "content": "Seven."}]
+    asked = prompt_tokens(Row("row 0", {"messages": talk}), tokenizer)
+    assert tokenizer.decode(asked).endswith("<|im_start|>assistant\n")
+    assert asked == prompt_tokens(Row("row 0", {"prompt": talk[:1], "completion": talk[1:]}), tokenizer)
+    with pytest.raises(InputError, match=r"f.jsonl:3: nothing to answer \(found: text\)"):
+        prompt_tokens(Row("f.jsonl:3", {"text": "all of it"}), tokenizer)

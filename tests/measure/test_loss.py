@@ -1,0 +1,99 @@
+"""Losses from labelled rows: equal to full logits, whatever the chunk and whatever a family does to its logits."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from headprint.measure import loss
+from headprint.measure.batching import collate
+from headprint.measure.levels import token_weights
+from headprint.measure.loss import backward, split_head
+from support.plain import error, random_examples
+from support.toy_models import toy_model
+
+
+def gradient_of_embeddings(model, batch, **options):
+    """Token losses (B, T), and ∂L/∂embeddings of the latest forward as a witness of the backward."""
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    embeddings = []
+    handle = model.get_input_embeddings().register_forward_hook(
+        lambda _, __, out: embeddings.append(out.requires_grad_()) or out
+    )
+    nll = backward(model, batch.inputs(), batch.labels, token_weights(batch.labels, "mean"), **options)
+    handle.remove()
+    return nll, embeddings[-1].grad
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2", "cohere", "granite", "gptj", "opt", "bert", "deepseek_v3"])
+@pytest.mark.parametrize("chunk_rows", [1, 3, None])
+def test_equal_to_full_logits(family, chunk_rows) -> None:
+    """gemma2 soft-caps, cohere and granite scale, gptj has a bias, bert has a whole transform before its vocabulary."""
+    extra = {"is_decoder": True} if family == "bert" else {}
+    model, batch = toy_model(family, **extra).eval(), collate(random_examples((9, 13, 6)))
+    nll, gradient = gradient_of_embeddings(model, batch, chunk_rows=chunk_rows)
+
+    embedded = model.get_input_embeddings()(batch.input_ids).detach().requires_grad_()
+    handle = model.get_input_embeddings().register_forward_hook(lambda *_: embedded)
+    logits = model(**batch.inputs(), use_cache=False).logits
+    handle.remove()
+    plain = F.cross_entropy(logits[:, :-1].transpose(1, 2), batch.labels[:, 1:], reduction="none")
+    (plain.sum(1) / (batch.labels[:, 1:] != -100).sum(1)).sum().backward()
+
+    assert error(nll[:, 1:], plain) < 1e-6
+    assert error(gradient, embedded.grad) < 2e-6
+
+
+def test_a_model_without_a_named_body_takes_full_logits(monkeypatch) -> None:
+    model, batch = toy_model("llama").eval(), collate(random_examples((9, 6)))
+    expected = gradient_of_embeddings(model, batch)
+    monkeypatch.setattr(loss, "split_head", lambda model: None)
+    found = gradient_of_embeddings(model, batch)
+    assert error(found[0], expected[0]) < 1e-6
+    assert error(found[1], expected[1]) < 1e-6
+
+
+def test_a_forward_that_bypasses_its_body_takes_full_logits(monkeypatch) -> None:
+    model, batches = toy_model("llama").eval(), [collate(random_examples(lengths)) for lengths in ((9, 6), (5, 7))]
+    expected = [gradient_of_embeddings(model, batch) for batch in batches]
+    body, bodies = model.model, []
+
+    def forward(**inputs):
+        """The same numbers from the body's forward itself, which nothing can take the place of."""
+        hidden = type(body).forward(body, **inputs)[0]
+        return type("Output", (), {"logits": model.lm_head(hidden)})
+
+    monkeypatch.setattr(model, "forward", forward)
+    loss._asks_body.pop(body)
+    body.register_forward_hook(lambda *_: bodies.append(1))
+    for batch, (nll, gradient) in zip(batches, expected, strict=True):
+        found = gradient_of_embeddings(model, batch)
+        assert error(found[0], nll) < 1e-6
+        assert error(found[1], gradient) < 1e-6
+    assert len(bodies) == 1  # the second batch knows
+
+
+def test_the_head_is_tried_once() -> None:
+    model, batch = toy_model("llama").eval(), collate(random_examples((9, 6)))
+    rows = []
+    model.lm_head.register_forward_hook(lambda _, args, __: rows.append(args[0].shape[1]))
+    for _ in range(3):
+        gradient_of_embeddings(model, batch)
+    labelled = int((batch.labels[:, 1:] != -100).sum())
+    assert rows == [1] + [labelled] * 3
+
+
+def test_the_bodys_forward_is_put_back_also_after_an_error() -> None:
+    model = toy_model("llama").eval()
+    body, head = split_head(model)
+    body.forward = body.forward  # as accelerate does: a forward of the instance's own
+    own = body.forward
+    with pytest.raises(RuntimeError):
+        head(torch.randn(2, 7))  # not the model's width
+    assert body.__dict__["forward"] is own
+    del body.forward
+    with pytest.raises(RuntimeError):
+        head(torch.randn(2, 7))
+    assert "forward" not in body.__dict__

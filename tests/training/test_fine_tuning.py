@@ -1,0 +1,272 @@
+"""train(): TRL's own result, written down, replayed, resumed; and what is refused before and after."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from datasets import Dataset
+from transformers import AutoModelForCausalLM, LlamaConfig, TrainerCallback
+from trl import SFTConfig, SFTTrainer
+
+import headprint
+from headprint.base.errors import InputError
+from headprint.data.examples import ExampleStream
+from headprint.models import loading as models
+from headprint.training import run_directory as runs
+from headprint.training.fine_tuning import train
+from headprint.training.tracker import PatternTracker
+from support.toy_tokenizers import MARKED_CHAT, toy_tokenizer
+from support.training import Watch, rows_of, same, weights
+
+SFT = {"max_steps": 5, "per_device_train_batch_size": 3, "learning_rate": 1e-2, "logging_steps": 2}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    """A directory with a random Llama with dropout, and its tokenizer."""
+    directory = tmp_path_factory.mktemp("models") / "toy"
+    tokenizer = toy_tokenizer("bos", chat_template=MARKED_CHAT)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=256,
+        attention_dropout=0.2,
+    )
+    torch.manual_seed(0)
+    AutoModelForCausalLM.from_config(config).save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+    return directory
+
+
+def make_rows(count: int, seed: int = 0) -> list[dict[str, str]]:
+    rng = np.random.default_rng(seed)
+    return [
+        {"prompt": f"Question: {rng.integers(999)} eggs?\nAnswer:", "completion": f" {'left ' * rng.integers(1, 9)}."}
+        for _ in range(count)
+    ]
+
+
+ROWS, PROBES = make_rows(12), make_rows(4, seed=1)
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in ROWS), "utf-8")
+    return path
+
+
+class Kill(TrainerCallback):
+    """The machine goes down in the fifth step."""
+
+    def on_step_begin(self, args, state, control, **_):
+        if state.global_step == 4:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("seed", [42, 7])
+def test_the_weights_are_those_of_a_plain_sft_trainer(tmp_path, model, data, seed) -> None:
+    trained = train(str(model), data, tmp_path / "run", sft={**SFT, "seed": seed})
+    plain = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
+    args = SFTConfig(
+        output_dir=str(tmp_path / "plain"), **SFT, seed=seed, report_to="none", save_strategy="no", use_cpu=True,
+        bf16=False, gradient_checkpointing=False,
+    )  # fmt: skip
+    trainer = SFTTrainer(plain, args=args, train_dataset=Dataset.from_list(ROWS), processing_class=trained.tokenizer)
+    trainer.train()
+    assert same(weights(trained.model), weights(plain))
+    assert not trained.model.training
+    assert "forward" not in vars(trained.model)
+
+
+def test_tokens_and_labels_are_those_of_extraction(tmp_path, model) -> None:
+    chats = [
+        {"messages": [{"role": "user", "content": row["prompt"]}, {"role": "assistant", "content": row["completion"]}]}
+        for row in ROWS
+    ]
+    for rows, settings, loss_on in (
+        (ROWS, {}, "auto"),
+        (ROWS, {"completion_only_loss": False, "max_length": 12}, "all"),
+        (chats, {}, "auto"),
+    ):
+        watch, out = Watch(), tmp_path / f"{len(list(tmp_path.iterdir()))}"
+        trained = train(
+            str(model), rows, out, sft={"per_device_train_batch_size": 1, "num_train_epochs": 1, **settings},
+            callbacks=[watch],
+        )  # fmt: skip
+        stream = ExampleStream(rows, trained.tokenizer, max_length=settings.get("max_length"), loss_on=loss_on)
+        expected = [(e.input_ids, e.labels) for e in stream]
+        seen = [(row["input_ids"], row["labels"]) for step in watch.batches for row in rows_of(step[0], "")]
+        assert sorted(seen) == sorted(expected)
+        assert trained.rows == 12
+        assert trained.tokens == sum(label != -100 for _, labels in expected for label in labels[1:])
+        assert trained.report == stream.report.to_dict()
+
+
+def test_what_a_run_leaves(tmp_path, model, data) -> None:
+    out = tmp_path / "run"
+    trained = train(
+        str(model), data, out, sft=SFT, eval_data=make_rows(3, seed=2), limit=10,
+        track={"probes": {"eggs": PROBES}, "every": [0, 5]},
+    )  # fmt: skip
+    assert sorted(path.name for path in out.iterdir()) == [
+        "config.yaml", "eval.jsonl", "model", "probes", "tracking", "trained.json"
+    ]  # fmt: skip
+    config = yaml.safe_load((out / "config.yaml").read_text())
+    assert (config["model"], config["data"], config["limit"]) == (str(model), str(data), 10)
+    assert config["sft"].items() >= SFT.items()
+    assert config["versions"].keys() >= {"torch", "transformers", "trl", "peft", "accelerate", "headprint"}
+    told = json.loads((out / "trained.json").read_text())
+    assert told == json.loads(json.dumps(trained.to_dict()))
+    assert (told["steps"], told["rows"], told["report"]["read"]) == (5, 13, 10)  # an epoch is 3 + 3 + 3 + 1 rows
+    assert any("eval_loss" in log for log in told["log"])
+    files = {path.name for path in (out / "model").iterdir()}
+    assert files >= {"model.safetensors", "config.json", "tokenizer.json"}
+    assert not any(name.endswith((".bin", ".pt", ".pkl")) for name in files)
+    loaded, _ = models.load(str(out / "model"))
+    assert same(weights(loaded), weights(trained.model))
+    assert trained.tracker.steps == [0, 5]
+    kept = headprint.load(out / "tracking/eggs/step-00000005")
+    assert np.array_equal(kept.values, trained.tracker.sets["eggs"][5].values)
+
+
+def test_a_run_is_replayed_from_its_configuration(tmp_path, model) -> None:
+    first = train(str(model), ROWS, tmp_path / "a", sft=SFT, track={"probes": PROBES, "every": 5})
+    given = runs.arguments(tmp_path / "a/config.yaml")
+    again = train(out=tmp_path / "b", **given)
+    assert same(weights(again.model), weights(first.model))
+    assert again.tracker.metrics == {"probe": first.tracker.metrics["probe"]}
+
+
+@pytest.mark.parametrize("save", [{"save_steps": 3}, {}])
+def test_a_killed_run_goes_on_to_the_same_end(tmp_path, model, data, save) -> None:
+    options = {"sft": SFT | save, "track": {"probes": {"a": PROBES}}}
+    whole = train(str(model), data, tmp_path / "whole", **options)
+    with pytest.raises(KeyboardInterrupt):
+        train(str(model), data, tmp_path / "run", **options, callbacks=[Kill()])
+    with pytest.raises(InputError, match="holds a stopped run: resume it"):
+        train(str(model), data, tmp_path / "run", **options)
+    resumed = train(str(model), data, tmp_path / "run", **options, resume=True)
+    assert same(weights(resumed.model), weights(whole.model))
+    assert (resumed.steps, resumed.rows, resumed.tokens) == (5, whole.rows, whole.tokens)
+    assert resumed.tracker.steps == whole.tracker.steps == [0, 1, 2, 4, 5]
+    logged = [[log["step"] for log in run.log if "loss" in log] for run in (whole, resumed)]
+    assert logged[0] == logged[1] == [2, 4]
+
+
+def test_a_finished_run_is_taken_up_as_it_is(tmp_path, model, data) -> None:
+    first = train(str(model), data, tmp_path / "run", sft=SFT)
+    with pytest.raises(InputError, match="holds a finished run"):
+        train(str(model), data, tmp_path / "run", sft=SFT)
+    again = train(str(model), data, tmp_path / "run", sft=SFT, resume=True, callbacks=[Kill()])
+    assert again.to_dict() == json.loads(json.dumps(first.to_dict()))
+    assert same(weights(again.model), weights(first.model))
+
+
+def test_a_run_with_other_settings_is_not_resumed_and_the_setting_is_named(tmp_path, model, data) -> None:
+    train(str(model), data, tmp_path / "run", sft=SFT)
+    for change, message in (
+        ({"sft": {**SFT, "learning_rate": 0.5}}, r"sft\.learning_rate is 0\.01 there and 0\.5 here"),
+        ({"sft": SFT, "lora": {"r": 2}}, r"lora.r is not set there and 2 here"),
+        ({"sft": SFT, "limit": 3}, "limit is null there and 3 here"),
+    ):
+        with pytest.raises(InputError, match=message):
+            train(str(model), data, tmp_path / "run", **change, resume=True)
+    data.write_text(data.read_text() + data.read_text())
+    with pytest.raises(InputError, match="data_sha256"):
+        train(str(model), data, tmp_path / "run", sft=SFT, resume=True)
+
+
+def test_an_adapter_is_trained_saved_and_trained_on(tmp_path, model, data) -> None:
+    base = weights(models.load(str(model), dtype="float32")[0])
+    first = train(str(model), data, tmp_path / "a", sft=SFT, lora={"r": 4})
+    assert {path.name for path in (tmp_path / "a/model").glob("*.safetensors")} == {"adapter_model.safetensors"}
+    wrapped = first.model.get_base_model().state_dict()
+    assert torch.equal(wrapped["model.embed_tokens.weight"], base["model.embed_tokens.weight"])
+    second = train(str(tmp_path / "a/model"), data, tmp_path / "b", sft=SFT)
+    before, after = weights(first.model), weights(second.model)
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) != ("lora" in name) for name in before)
+    with pytest.raises(InputError, match="is an adapter already"):
+        train(str(tmp_path / "a/model"), data, tmp_path / "c", sft=SFT, lora={})
+
+
+def test_a_loaded_model_is_trained_in_place_and_keeps_its_forward(tmp_path, model, data) -> None:
+    loaded, tokenizer = models.load(str(model), dtype="float32")
+    own, before = type(loaded).forward, weights(loaded)
+    tracker = PatternTracker(PROBES, every=[0, 5], free=True)
+    trained = train(loaded, data, tmp_path / "run", tokenizer=tokenizer, sft=SFT, callbacks=[tracker])
+    assert trained.model is loaded
+    assert loaded.forward.__func__ is own
+    assert not same(weights(loaded), before)
+    assert tracker.steps == [0, 5]
+    config = yaml.safe_load((tmp_path / "run/config.yaml").read_text())
+    assert config["model"].startswith("LlamaForCausalLM in memory, weights ")
+    with pytest.raises(InputError, match="no tokenizer"):
+        train(loaded, data, tmp_path / "other", sft=SFT)
+
+
+@pytest.mark.parametrize("logging_steps", [1, 100])
+def test_a_training_that_diverges_is_stopped_with_its_step(tmp_path, model, data, logging_steps) -> None:
+    sft = {**SFT, "learning_rate": 1e30, "max_grad_norm": 0.0, "logging_steps": logging_steps, "save_steps": 1}
+    with pytest.raises(InputError, match=r"diverged: the (mean )?loss .*steps? .*lower learning_rate"):
+        train(str(model), data, tmp_path / "run", sft=sft)
+    assert not (tmp_path / "run/model").exists()
+    assert not (tmp_path / "run/trained.json").exists()
+    assert (tmp_path / "run/checkpoints/checkpoint-1").is_dir()
+
+
+def test_a_last_step_that_diverges_is_seen_in_the_weights(tmp_path, model, data) -> None:
+    sft = {**SFT, "max_steps": 1, "learning_rate": float("inf"), "lr_scheduler_type": "constant"}
+    with pytest.raises(InputError, match="is not finite after step 1"):
+        train(str(model), data, tmp_path / "run", sft=sft)
+
+
+def test_somebody_elses_directory_is_refused_before_the_model_is_loaded(tmp_path, data) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/thesis.tex").write_text("mine")
+    with pytest.raises(InputError, match=r"thesis\.tex"):
+        train("/no/model", data, tmp_path / "out")
+    with pytest.raises(InputError, match="is a file"):
+        train("/no/model", data, tmp_path / "out/thesis.tex")
+    (tmp_path / "out/config.yaml").write_text("learning: [")
+    with pytest.raises(InputError, match=r"config\.yaml:1: broken YAML"):
+        train("/no/model", data, tmp_path / "out", resume=True)
+    (tmp_path / "out/config.yaml").write_text("format: something else")
+    with pytest.raises(InputError, match="not the configuration of a training"):
+        train("/no/model", data, tmp_path / "out", resume=True)
+
+
+def test_nothing_is_written_for_input_that_is_wrong(tmp_path, model) -> None:
+    out = tmp_path / "run"
+    wrong = tmp_path / "wrong.jsonl"
+    wrong.write_text('{"prompt": "a", "completion": "b"}\n{"prompt": "a"}\n')
+    for rows, options, message in (
+        (wrong, {}, r"wrong\.jsonl:2: no 'completion'"),
+        (ROWS, {"sft": {"max_length": 3}}, "no example is left"),
+        (ROWS, {"sft": {"warmup": 3}}, "did you mean 'warmup_"),
+        (ROWS, {"track": {"probes": PROBES, "evry": 2}}, "track: .*evry"),
+        (ROWS, {"track": {"probes": PROBES, "rows": 9}}, "9 rows were asked for, there are 4"),
+        (ROWS, {"sft": {"assistant_only_loss": True}}, "loss_on='assistant' means nothing"),
+    ):
+        with pytest.raises(InputError, match=message):
+            train(str(model), rows, out, **options)
+        assert not out.exists()
+
+
+def test_out_of_memory_is_one_line_with_a_mend(tmp_path, model, data, monkeypatch) -> None:
+    def no_memory(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(SFTTrainer, "training_step", no_memory)
+    with pytest.raises(InputError, match="out of memory: lower per_device_train_batch_size"):
+        train(str(model), data, tmp_path / "run", sft=SFT)

@@ -1,0 +1,226 @@
+"""Probes along training: the right numbers, at the right steps, told to everybody, and training unmoved to the bit."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from transformers import TrainerCallback
+
+import headprint
+from headprint.analysis.intervals import Bootstrap
+from headprint.base.errors import InputError
+from headprint.measure.extraction import extract
+from headprint.patterns.pattern_set import PatternSet
+from headprint.training.probes import untouched_randomness
+from headprint.training.schedule import Schedule
+from headprint.training.tracker import PatternTracker
+from support.plain import random_examples, rows
+from support.toy_models import toy_model
+from support.training import KINDS, PROBES, Watch, build, fit, same, trainer_logs, weights
+
+OTHERS = rows(random_examples((7, 9, 11), seed=3))
+
+
+def close(ours: PatternSet, reference: PatternSet) -> bool:
+    difference = np.abs(ours.values - reference.values).max()
+    return ours.ids == reference.ids and bool(difference <= 1e-6 * np.abs(reference.values).max())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_training_goes_the_same_way_to_the_bit(tmp_path, kind) -> None:
+    settings = KINDS[kind][2]
+    alone = fit(build(kind, dropout=True), tmp_path / "a", **settings)
+    tracker = PatternTracker({"a": PROBES, "b": OTHERS}, every=1, free=True)
+    followed = fit(build(kind, dropout=True), tmp_path / "b", [tracker], **settings)
+    assert tracker.steps == [0, 1, 2, 3, 4, 5]
+    assert same(weights(alone.model), weights(followed.model))
+    assert trainer_logs(alone) == trainer_logs(followed)
+
+
+@pytest.mark.parametrize("kind", ["plain", "lora"])
+def test_each_set_is_what_extract_says_at_that_step(tmp_path, kind) -> None:
+    watch, tracker = Watch(), PatternTracker({"a": PROBES, "b": OTHERS}, free=True)
+    trainer = fit(build(kind, dropout=True), tmp_path, [watch, tracker])
+    after = weights(trainer.model)
+    for step in (0, 1, 2, 4, 5):
+        trainer.model.load_state_dict(watch.weights[step] if step < 5 else after)
+        for name, probes in (("a", PROBES), ("b", OTHERS)):
+            assert close(tracker.sets[name][step], extract(trainer.model, None, probes))
+    assert tracker.sets["a"][4].provenance["step"] == 4
+    assert not close(tracker.sets["a"][5], tracker.sets["a"][0])
+
+
+def test_the_model_is_given_back_as_it_was(tmp_path) -> None:
+    seen = []
+
+    class Check(TrainerCallback):
+        def on_step_begin(self, args, state, control, model, **_):
+            seen.append(self.state_of(model))
+
+        @staticmethod
+        def state_of(model: nn.Module):
+            hooks = [len(m._forward_pre_hooks) + len(m._forward_hooks) for m in model.modules()]
+            wants = [p.requires_grad for p in model.parameters()]
+            return hooks, wants, [p.grad is None for p in model.parameters()]
+
+    model = build("plain", dropout=True)
+    model.transformer.wte.weight.requires_grad_(False)
+    before = Check.state_of(model)
+    fit(model, tmp_path, [PatternTracker(PROBES, every=1), Check()])
+    assert len(seen) == 5
+    assert all(state == before for state in seen)
+
+
+def test_no_random_number_is_used_up() -> None:
+    random.seed(1)
+    np.random.seed(1)
+    torch.manual_seed(1)
+    with untouched_randomness(torch.device("cpu")):
+        inside = random.random(), np.random.rand(), torch.rand(1).item()
+    assert inside == (random.random(), np.random.rand(), torch.rand(1).item())
+
+
+@pytest.mark.parametrize(
+    ("every", "due"),
+    [("dense", [0, 1, 2, 4, 8, 11]), (4, [0, 4, 8, 11]), ([0, 5, 50], [0, 5]), ((3,), [3]), (1, list(range(12)))],
+)
+def test_schedules(every, due) -> None:
+    schedule = Schedule(every)
+    assert [step for step in range(12) if schedule.due(step, last=step == 11)] == due
+
+
+@pytest.mark.parametrize("every", ["sparse", 0, -3, 2.5, True, [], [1, -1], [0.5], None])
+def test_schedules_that_make_no_sense(every) -> None:
+    with pytest.raises(InputError, match=r"every is .*dense"):
+        PatternTracker(PROBES, every=every)
+
+
+def test_a_training_that_is_stopped_early_is_measured_at_its_end(tmp_path) -> None:
+    class Stop(TrainerCallback):
+        def on_step_begin(self, args, state, control, **_):
+            control.should_training_stop = state.global_step == 2
+
+    tracker = PatternTracker(PROBES, every=2)
+    fit(build("plain", dropout=False), tmp_path, [Stop(), tracker])
+    assert tracker.steps == [0, 2, 3]
+
+
+def test_metrics_are_those_of_the_patterns_and_go_to_every_reporter(tmp_path) -> None:
+    watch, tracker = Watch(), PatternTracker({"a": PROBES}, every=[0, 3])
+    trainer = fit(build("plain", dropout=False), tmp_path, [watch, tracker])
+    first, last = (tracker.sets["a"][step].pattern() for step in (0, 3))
+    expected = {
+        "correlation": last.correlation(first),
+        "mse": last.mse(first),
+        "loss": float(tracker.sets["a"][3].losses.mean()),
+        "gini": last.gini(),
+        "cv": last.cv(),
+        "kurtosis": last.kurtosis(),
+    }
+    assert tracker.metrics["a"][3] == expected
+    assert tracker.metrics["a"][0]["mse"] == 0
+    logged = {f"headprint/a/{name}": value for name, value in expected.items()}
+    (heard,) = (logs for step, logs in watch.logs if step == 3 and "headprint/a/cv" in logs)
+    assert heard.items() >= logged.items()
+    (kept,) = (log for log in trainer.state.log_history if log["step"] == 3 and "headprint/a/cv" in log)
+    assert kept.items() >= logged.items()
+    assert [log["step"] for log in trainer.state.log_history if "loss" in log] == [2, 4]
+
+
+def test_trajectory() -> None:
+    tracker = PatternTracker({"a": PROBES, "b": OTHERS})
+    rng = np.random.default_rng(0)
+    for step in (4, 0, 1):
+        values = rng.normal(size=(4, 3, 4)).astype(np.float32)
+        tracker.sets["a"][step] = PatternSet(values, list("abcd"), np.ones(4), np.ones(4))
+    course = tracker.trajectory("a", bootstrap=Bootstrap(draws=20))
+    patterns = [tracker.sets["a"][step].pattern() for step in (0, 1, 4)]
+    assert [x.value for x in course.mse] == pytest.approx([p.mse(patterns[0]) for p in patterns], rel=1e-5)
+    assert course.correlation[0].value == pytest.approx(1)
+    with pytest.raises(InputError, match="no probes are called 'c'; there are: a, b"):
+        tracker.trajectory("c")
+    with pytest.raises(InputError, match="there are: a, b"):
+        tracker.trajectory()
+
+
+def test_one_task_needs_no_name(tmp_path) -> None:
+    tracker = PatternTracker(PROBES, every=[0, 1])
+    fit(build("plain", dropout=False), tmp_path, [tracker], max_steps=1)
+    assert len(tracker.trajectory(bootstrap=Bootstrap(draws=0)).mse) == 2
+    assert math.isnan(tracker.trajectory(bootstrap=Bootstrap(draws=0)).mse[1].low)
+
+
+def test_sets_on_disk_are_kept_by_a_resumed_run_and_the_others_made(tmp_path) -> None:
+    out = tmp_path / "tracks"
+    whole = PatternTracker({"a": PROBES}, out=tmp_path / "whole")
+    fit(build("plain", dropout=True), tmp_path / "w", [whole])
+
+    class Kill(TrainerCallback):
+        def on_step_begin(self, args, state, control, **_):
+            if state.global_step == 4:
+                raise KeyboardInterrupt
+
+    killed = PatternTracker({"a": PROBES}, out=out)
+    with pytest.raises(KeyboardInterrupt):
+        fit(build("plain", dropout=True), tmp_path / "r", [killed, Kill()], save_strategy="steps", save_steps=3)
+    assert sorted(path.name for path in (out / "a").iterdir()) == [f"step-0000000{n}" for n in (0, 1, 2, 4)]
+    (out / "a/step-00000004/part-00000.parquet").unlink()  # written, and lost
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.parquet")}
+    again = PatternTracker({"a": PROBES}, out=out)
+    fit(build("plain", dropout=True), tmp_path / "r", [again], resume=str(tmp_path / "r/checkpoint-3"))
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert again.steps == whole.steps == [0, 1, 2, 4, 5]
+    for step in again.steps:
+        found = headprint.load(out / f"a/step-{step:08d}")
+        assert np.array_equal(found.values, whole.sets["a"][step].values)
+        assert np.array_equal(found.values, again.sets["a"][step].values)
+    assert again.metrics["a"][5] == whole.metrics["a"][5]  # against step 0, which was read
+
+
+def test_a_directory_of_another_model_or_of_other_probes_is_refused(tmp_path) -> None:
+    fit(build("plain", dropout=False), tmp_path / "a", [PatternTracker({"a": PROBES}, out=tmp_path, every=[0])])
+    with pytest.raises(InputError, match="step-00000000 is of another model"):
+        fit(build("lora", dropout=False), tmp_path / "b", [PatternTracker({"a": PROBES}, out=tmp_path)])
+    with pytest.raises(InputError, match="other probes"):
+        fit(build("plain", dropout=False), tmp_path / "c", [PatternTracker({"a": OTHERS}, out=tmp_path)])
+
+
+def test_probes_that_cannot_be_used(tmp_path) -> None:
+    with pytest.raises(InputError, match="nothing to track"):
+        PatternTracker()
+    with pytest.raises(InputError, match=r"'a': 5 rows were asked for, there are 4 \(4 rows in memory\)"):
+        PatternTracker({"a": PROBES}, rows=5)
+    with pytest.raises(InputError, match=r"nowhere\.jsonl: no such file"):
+        PatternTracker("nowhere.jsonl")
+    with pytest.raises(InputError, match="called 'a/b'"):
+        PatternTracker({"a/b": PROBES})
+    with pytest.raises(InputError, match="'train' is what the free mode calls"):
+        PatternTracker({"train": PROBES}, free=True)
+    with pytest.raises(InputError, match="placement is 'head'"):
+        PatternTracker(PROBES, placement="head")
+    unlearnable = [{"id": "z", "input_ids": [5, 6], "labels": [5, -100]}]
+    with pytest.raises(InputError, match=r"5 rows were asked for, 5 rows read, 4 kept; .*usable are 4"):
+        fit(build("plain", dropout=False), tmp_path, [PatternTracker({"a": [*PROBES, *unlearnable]}, rows=5)])
+
+
+def test_the_trainers_tokenizer_reads_text(tmp_path) -> None:
+    """Of 400 tokens, where the toy model has 96: one that reads them all."""
+    model = toy_model("llama", attention="sdpa", vocab_size=400)
+    text = [{"prompt": "Question: how many eggs", "completion": " seven"}]
+    tracker = PatternTracker(text, every=[0])
+    trainer = fit(model, tmp_path, [tracker], max_steps=1)
+    assert close(tracker.sets["probe"][0], extract(toy_model("llama", attention="sdpa", vocab_size=400),
+                                                   trainer.processing_class, text))  # fmt: skip
+
+
+def test_sharded_weights_are_refused(tmp_path) -> None:
+    model = build("plain", dropout=False)
+    next(model.parameters()).ds_id = 0  # DeepSpeed's mark under ZeRO stage 3
+    for tracker in (PatternTracker(PROBES), PatternTracker(free=True)):
+        with pytest.raises(InputError, match="sharded over processes"):
+            fit(model, tmp_path, [tracker])
