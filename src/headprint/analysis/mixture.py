@@ -22,8 +22,8 @@ import numpy as np
 from headprint.analysis.budget import within_budget
 from headprint.analysis.comparison import nearest
 from headprint.base.errors import InputError
+from headprint.base.files import write_atomically
 from headprint.data.rows import Row, Source, describe, fingerprint, read_rows
-from headprint.patterns.storage.shards import write_atomically
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

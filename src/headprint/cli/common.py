@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from headprint.base.errors import InputError
-from headprint.base.finite import finite
+from headprint.base.files import without_nan
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -87,7 +87,7 @@ def show(*parts: RenderableType) -> None:
 
 def emit(result: dict[str, Any]) -> None:
     """Print a result on stdout as one JSON object; what is no finite number becomes null."""
-    print(json.dumps(finite(result), ensure_ascii=False, allow_nan=False))
+    print(json.dumps(without_nan(result), ensure_ascii=False, allow_nan=False))
 
 
 @contextmanager

@@ -32,7 +32,7 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     Raises:
         InputError: If it cannot be written there.
     """
-    from headprint.patterns.storage.shards import write_atomically
+    from headprint.base.files import write_atomically
 
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     write_atomically(path, f"{text}\n".encode())

@@ -103,7 +103,7 @@ class Evaluation:
         Raises:
             InputError: Nothing can be written there.
         """
-        from headprint.patterns.storage.shards import write_atomically
+        from headprint.base.files import write_atomically
 
         lines = (json.dumps(asdict(outcome), ensure_ascii=False) + "\n" for outcome in self.results)
         write_atomically(Path(path), "".join(lines).encode())

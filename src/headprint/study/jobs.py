@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from headprint.base.errors import InputError
+from headprint.base.files import write_atomically
 from headprint.base.provenance import versions
-from headprint.patterns.storage.shards import write_atomically
 
 DONE = "done.json"
 EDITION = 1

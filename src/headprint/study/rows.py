@@ -13,8 +13,8 @@ from jinja2 import StrictUndefined, TemplateError, UndefinedError
 from jinja2.sandbox import SandboxedEnvironment
 
 from headprint.base.errors import InputError
+from headprint.base.files import write_atomically
 from headprint.data.rows import read_rows
-from headprint.patterns.storage.shards import write_atomically
 from headprint.study.config import TaskConfig
 
 TaskRow = dict[str, Any]

@@ -15,9 +15,8 @@ import yaml
 from filelock import FileLock, Timeout
 
 from headprint.base.errors import InputError
-from headprint.base.finite import finite
+from headprint.base.files import without_nan, write_atomically
 from headprint.base.provenance import processor, versions
-from headprint.patterns.storage.shards import write_atomically
 from headprint.study.config import StudyConfig
 from headprint.study.config import load as load_config
 from headprint.study.exhibits import exhibits
@@ -160,7 +159,7 @@ def _told(stages: list[Stage]) -> list[dict[str, Any]]:
 
 
 def _save(out: Path, results: dict[str, Any]) -> None:
-    text = json.dumps(finite(results), ensure_ascii=False, allow_nan=False)
+    text = json.dumps(without_nan(results), ensure_ascii=False, allow_nan=False)
     write_atomically(out / RESULTS, (text + "\n").encode())
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from headprint.patterns.storage.shards import write_atomically
+from headprint.base.files import write_atomically
 
 Line: TypeAlias = dict[str, Any]
 Exhibit: TypeAlias = Mapping[str, Any]

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from headprint.base.errors import InputError
-from headprint.base.finite import finite
+from headprint.base.files import without_nan
 from headprint.patterns.pattern_set import Pattern, PatternSet
 from headprint.study import rows as data
 from headprint.study.config import TaskConfig
@@ -327,4 +327,4 @@ def _bootstrap(settings: Settings) -> Any:
 
 
 def _write(path: Path, content: Any) -> None:
-    path.write_text(json.dumps(finite(content), ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(without_nan(content), ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")

@@ -22,11 +22,11 @@ import yaml
 from torch import nn
 
 from headprint.base.errors import InputError
+from headprint.base.files import write_atomically
 from headprint.data import rows
 from headprint.data.rows import Source
 from headprint.models import loading as models
 from headprint.models.heads import unwrap
-from headprint.patterns.storage.shards import write_atomically
 
 CONFIG, RESULT, MODEL, CHECKPOINTS, TRACKING = "config.yaml", "trained.json", "model", "checkpoints", "tracking"
 FORMAT = "headprint train 1"

@@ -122,7 +122,7 @@ def _rows(data: str, chosen: Selection) -> list[dict[str, Any]]:
 
 
 def _write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
-    from headprint.patterns.storage.shards import write_atomically
+    from headprint.base.files import write_atomically
 
     lines = (json_module.dumps(row, ensure_ascii=False, default=lambda x: x.tolist()) + "\n" for row in rows)
     write_atomically(path, "".join(lines).encode())

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from headprint.base.errors import InputError
-from headprint.patterns.storage.shards import rows_of_shard, write_atomically
+from headprint.base.files import write_atomically
+from headprint.patterns.storage.shards import rows_of_shard
 
 PATTERN_SET = "headprint pattern set"
 FORMAT_VERSION = 1

@@ -11,8 +11,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
 from headprint.base.errors import InputError
+from headprint.base.files import write_atomically
 from headprint.patterns.storage.manifest import FORMAT_VERSION, check_version
-from headprint.patterns.storage.shards import write_atomically
 
 if TYPE_CHECKING:
     from headprint.base.shapes import HeadMatrix

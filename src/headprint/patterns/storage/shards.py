@@ -7,8 +7,6 @@ that it was made with, so that a stray shard of another run is never taken for o
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headprint.base.errors import InputError
+from headprint.base.files import write_atomically
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -160,32 +158,3 @@ def read_shard(path: Path, shape: tuple[int, int], *, levels: bool = True) -> Sh
         table.column("loss").to_numpy(),
         table.column("tokens").to_numpy(),
     )
-
-
-def write_atomically(path: Path, data: bytes | pa.Buffer) -> None:
-    """Writes beside the place, makes sure that it is on the disk, and renames.
-
-    Raises:
-        InputError: If the disk is full or not writable; what was there before stays.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(
-            f"cannot write {path.name} to {path.parent}: {error.strerror or error}; what was "
-            "finished before is kept: mend that and run the same command again"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-    if os.name == "posix":  # the new name, too, must survive a power cut
-        handle = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

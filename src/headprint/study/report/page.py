@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headprint.patterns.storage.shards import write_atomically
+from headprint.base.files import write_atomically
 from headprint.study.estimates import number
 from headprint.study.report.compare import comparison
 from headprint.study.report.drawings import drawings

@@ -1,0 +1,117 @@
+"""Files: written whole or not at all, JSON without NaN, JSON Lines, and errors that name the place.
+
+Every other module reads and writes JSON through these functions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headprint.base.errors import InputError
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+
+def write_atomically(path: str | Path, data: Buffer) -> None:
+    """Write beside the destination, flush to disk, and rename.
+
+    Raises:
+        InputError: The disk is full or not writable; what was there before stays.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise InputError(
+            f"cannot write {path.name} to {path.parent}: {error.strerror or error}; what was "
+            "finished before is kept: fix that and run the same command again"
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+    if os.name == "posix":  # the new name, too, must survive a power cut
+        handle = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def to_json(value: Any, *, indent: int | None = None) -> str:
+    """Plain types and NumPy's as JSON text; NaN and infinity, which JSON lacks, become null."""
+    return json.dumps(without_nan(value), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def without_nan(value: Any) -> Any:
+    """The same plain types, with None for every float that is NaN or infinite."""
+    if isinstance(value, Mapping):
+        return {key: without_nan(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(inner) for inner in value]
+    if hasattr(value, "tolist"):  # NumPy's arrays and numbers
+        return without_nan(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def write_json(path: str | Path, value: Any, *, indent: int | None = 1) -> None:
+    """Write one JSON file, whole or not at all.
+
+    Raises:
+        InputError: As :func:`write_atomically`.
+    """
+    write_atomically(path, f"{to_json(value, indent=indent)}\n".encode())
+
+
+def write_json_lines(path: str | Path, rows: Iterable[Any]) -> None:
+    """Write one JSON value a line, whole or not at all.
+
+    Raises:
+        InputError: As :func:`write_atomically`.
+    """
+    write_atomically(path, "".join(f"{to_json(row)}\n" for row in rows).encode())
+
+
+def read_json(path: str | Path) -> Any:
+    """Read one JSON file.
+
+    Raises:
+        InputError: It is missing, not readable, or not JSON; with the line.
+    """
+    try:
+        return json.loads(Path(path).read_text("utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}:{error.lineno}: broken JSON ({error.msg} at column {error.colno})") from error
+    except (ValueError, RecursionError) as error:  # not UTF-8, an integer of thousands of digits, or nested too deeply
+        raise InputError(f"{path}: not JSON that can be read ({error})") from error
+
+
+def read_json_lines(path: str | Path) -> Iterator[Any]:
+    """Yield the values of a file of one JSON value a line; only ``\\n`` ends a line, as JSON Lines has it.
+
+    Raises:
+        InputError: It is missing, not readable, or a line is not JSON; with the line.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    try:
+                        yield json.loads(line)
+                    except (ValueError, RecursionError) as error:
+                        raise InputError(f"{path}:{number}: broken JSON ({error})") from error
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
