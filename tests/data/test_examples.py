@@ -203,7 +203,7 @@ class TestPrefixes:
     def test_without_trl_it_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(__import__("sys").modules, "trl.chat_template_utils", None)
         rows = conversations()
-        with pytest.raises(InputError, match=r"row 0: .* install TRL"):
+        with pytest.raises(InputError, match=r"row 0: .* needs TRL, .*pip install '\.\[train\]'"):
             list(ExampleStream(rows, toy_tokenizer(chat_template=PLAIN_CHAT)))
         assert list(ExampleStream(rows, toy_tokenizer(chat_template=MARKED_CHAT)))
         assert list(ExampleStream(rows, toy_tokenizer(chat_template=PLAIN_CHAT), loss_on="all"))

@@ -316,7 +316,7 @@ def test_the_command_takes_mathbench(saved, capsys) -> None:
         (["gone.jsonl", "--scorer", "exact"], "gone.jsonl"),
         (["rows.jsonl", "--scorer", "exact", "--out", "gone/x.jsonl"], "gone is no directory: make it"),
         (["--mathbench", "gone.jsonl"], "gone.jsonl"),
-        (["--harness", "arc"], "pip install 'headprint[eval]'"),
+        (["--harness", "arc"], "pip install '.[eval]'"),
     ],
 )
 def test_the_commands_mistakes_are_one_line_and_exit_code_2(saved, capsys, monkeypatch, options, said) -> None:

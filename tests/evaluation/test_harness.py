@@ -94,7 +94,7 @@ def test_mistakes_are_one_line(stand_in) -> None:
 
 def test_without_the_extra_it_says_how_to_get_it(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "lm_eval", None)
-    with pytest.raises(InputError, match=r"lm-evaluation-harness \(.*\): pip install 'headprint\[eval\]'"):
+    with pytest.raises(InputError, match=r"needs lm-evaluation-harness: run pip install '\.\[eval\]'"):
         harness(small(), None, ["arc"])
 
 

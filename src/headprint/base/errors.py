@@ -1,7 +1,9 @@
-"""The one exception that means "the input is wrong, and here is how to fix it", and the hint for a misspelled name."""
+"""The one exception that means "the input is wrong, and here is how to fix it", and hints that messages share."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+_EXTRAS = {"train": "TRL, PEFT and accelerate", "eval": "lm-evaluation-harness"}
 
 
 class InputError(ValueError):
@@ -23,3 +25,16 @@ def did_you_mean(name: str, names: Iterable[str], *, otherwise: str = "") -> str
     names = list(names)
     near = get_close_matches(name, names, n=1)
     return f"did you mean {near[0]!r}?" if near else otherwise or f"choose from {', '.join(names) or 'none'}"
+
+
+def missing_extra(extra: str, purpose: str, *, otherwise: str = "") -> InputError:
+    """The error for a feature whose optional dependencies are not installed.
+
+    Args:
+        extra: Name of the extra in ``pyproject.toml``.
+        purpose: What needs it, as the subject of the sentence, such as ``"fine-tuning"``.
+        otherwise: What else would do, such as ``"set loss_on='all'"``.
+    """
+    # headprint is on no package index: an extra is installed from a clone, as headprint itself.
+    how = f"run pip install '.[{extra}]' in your clone of headprint"
+    return InputError(f"{purpose} needs {_EXTRAS[extra]}: {how}{f', or {otherwise}' if otherwise else ''}")

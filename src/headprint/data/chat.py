@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
-from headprint.base.errors import InputError
+from headprint.base.errors import InputError, missing_extra
 
 Tokenizer: TypeAlias = Any
 """A transformers tokenizer. (Its own annotations unite everything that a call may return.)"""
@@ -23,7 +23,7 @@ TurnsBy: TypeAlias = Literal["markers", "trl", "prefix"]
 """How assistant turns are found: the template's own markers, TRL's version of it, prefixes."""
 
 _MARKER = re.compile(r"\{%-?\s*generation\s*-?%\}")
-_MEND = "add {% generation %} markers to it, give prompt+completion rows, or set loss_on='all'"
+_FIX = "add {% generation %} markers to it, give prompt+completion rows, or set loss_on='all'"
 
 
 def encode(
@@ -77,10 +77,8 @@ def _trl_template(
     try:
         from trl.chat_template_utils import get_training_chat_template
     except ImportError as error:
-        raise InputError(
-            "the chat template does not mark what the assistant says; install TRL, which marks "
-            f"many (pip install 'headprint[train]'), {_MEND}"
-        ) from error
+        purpose = "finding the assistant's turns with a chat template that does not mark them"
+        raise missing_extra("train", purpose, otherwise=_FIX) from error
     try:
         return "trl", get_training_chat_template(tokenizer)
     except ValueError:  # TRL does not know this template
@@ -100,13 +98,13 @@ def _encode_by_prefix(messages: Messages, tokenizer: Tokenizer, **options: Any) 
             continue
         if index == 0:
             raise InputError(
-                f"the chat template does not mark what the assistant says, and the assistant speaks first; {_MEND}"
+                f"the chat template does not mark what the assistant says, and the assistant speaks first; {_FIX}"
             )
         before, after = render(index, True), render(index + 1, False)
         if not (after.startswith(before) and whole.startswith(after)):
             raise InputError(
                 "the chat template does not mark what the assistant says and renders a turn "
-                f"differently once another follows; {_MEND}"
+                f"differently once another follows; {_FIX}"
             )
         turns.append((len(before), len(after)))
     try:
@@ -114,7 +112,7 @@ def _encode_by_prefix(messages: Messages, tokenizer: Tokenizer, **options: Any) 
     except NotImplementedError as error:
         raise InputError(
             "the chat template does not mark what the assistant says and this slow tokenizer does "
-            f"not say which characters a token covers; use its fast version, {_MEND}"
+            f"not say which characters a token covers; use its fast version, {_FIX}"
         ) from error
     offsets = encoded["offset_mapping"]
     mask = [0] * len(offsets)

@@ -1,7 +1,7 @@
 """Tasks of lm-evaluation-harness by name, for a loaded model (https://github.com/EleutherAI/lm-evaluation-harness).
 
-An extra: ``pip install 'headprint[eval]'``. Prompts, few-shot examples and metrics are the harness's own, so that the
-numbers are those that others report by it.
+An extra: ``pip install '.[eval]'`` in a clone. Prompts, few-shot examples and metrics are the harness's own, so that
+the numbers are those that others report by it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import nn
 
-from headprint.base.errors import InputError
+from headprint.base.errors import InputError, missing_extra
 from headprint.measure.tap import frozen
 
 
@@ -77,9 +77,7 @@ def harness(
         from lm_eval.models.huggingface import HFLM
         from lm_eval.tasks import TaskManager
     except ImportError as error:
-        raise InputError(
-            f"tasks by name want lm-evaluation-harness ({error}): pip install 'headprint[eval]'"
-        ) from error
+        raise missing_extra("eval", "evaluating tasks by name") from error
     manager = TaskManager(include_path=str(include) if include else None)
     if not tasks:
         raise InputError("no task is named; give some, such as gsm8k")

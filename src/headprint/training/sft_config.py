@@ -10,7 +10,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from headprint.base.errors import InputError
+from headprint.base.errors import InputError, missing_extra
 from headprint.data.tokenization import LossOn
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ _OURS = {
     "truncation_mode": "rows over max_length are cut at the end",
     "resume_from_checkpoint": "say resume=True (--resume)",
 }
-_INSTALL = "training needs TRL and PEFT: pip install 'headprint[train]'"
 
 
 def resolve(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,7 +55,7 @@ def resolve(given: Mapping[str, Any]) -> dict[str, Any]:
     try:
         from trl import SFTConfig
     except ImportError as error:
-        raise InputError(_INSTALL) from error
+        raise missing_extra("train", "fine-tuning") from error
     checked = check_fields(SFTConfig, given)
     for name, mend in _OURS.items():
         if checked.get(name) is not None and checked[name] != SFTConfig.__dataclass_fields__[name].default:
@@ -97,7 +96,7 @@ def lora_config(given: Mapping[str, Any]) -> LoraConfig:
     try:
         from peft import LoraConfig
     except ImportError as error:
-        raise InputError(_INSTALL) from error
+        raise missing_extra("train", "fine-tuning") from error
     try:
         return LoraConfig(**(LORA_DEFAULTS | check_fields(LoraConfig, given)))
     except (ValueError, TypeError) as error:
