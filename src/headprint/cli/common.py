@@ -77,10 +77,10 @@ def say(message: str) -> None:
 
 
 def show(*parts: RenderableType) -> None:
-    """Print a result on stdout."""
+    """Print a result on stdout; text as it is, since a path or a task may hold brackets or colons."""
     from rich.console import Console
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     for part in parts:
         console.print(part)
 

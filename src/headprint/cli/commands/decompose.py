@@ -111,13 +111,15 @@ def decompose(
 
 
 def _decomposition(found: Decomposition) -> list[RenderableType]:
-    from rich.markup import escape
+    from rich.text import Text
 
     options = found.options
     rates = "change rates ΔAP/AP" if options.relative else "changes ΔAP"
     counts = ", ".join(f"{task} {'–' if n is None else n}" for task, n in found.examples.items())
     parts: list[RenderableType] = [
-        f"[bold]{escape(found.target)}[/bold] by {options.method}, {rates}, {found.heads} heads; examples: {counts}",
+        Text.assemble(
+            (found.target, "bold"), f" by {options.method}, {rates}, {found.heads} heads; examples: {counts}"
+        ),
         "",
         _table(("basic task", "weight", "interval"), [(task, *_cells(w)) for task, w in found.weights.items()]),
         "",
@@ -154,7 +156,7 @@ def _decomposition(found: Decomposition) -> list[RenderableType]:
 
 
 def _discovery(found: Discovery) -> list[RenderableType]:
-    from rich.markup import escape
+    from rich.text import Text
 
     rows = []
     for number, step in enumerate(found.path, start=1):
@@ -163,7 +165,7 @@ def _discovery(found: Discovery) -> list[RenderableType]:
         chosen = "•" if number <= len(found.tasks) else ""
         rows.append((f"{chosen:<2}{number} + {task}", f"{step.r2:.3f}", f"{step.cross_validated:.3f}", share))
     parts: list[RenderableType] = [
-        f"[bold]{escape(found.target)}[/bold]: a growing basis, • chosen on held-out heads",
+        Text.assemble((found.target, "bold"), ": a growing basis, • chosen on held-out heads"),
         "",
         _table(("task", "R²", "held out", "in draws"), rows),
         "",
