@@ -198,11 +198,11 @@ def token_size(tokenizer: Any) -> Size:
     Raises:
         InputError: If it cannot be loaded.
     """
-    from headprint.data.tokenization import IGNORE, tokenize_row
+    from headprint.data.tokenization import tokenize_row
 
     if isinstance(tokenizer, str):
         tokenizer = load_tokenizer(tokenizer)
-    return lambda row: sum(label != IGNORE for label in tokenize_row(row, tokenizer).labels[1:])
+    return lambda row: tokenize_row(row, tokenizer).supervised
 
 
 def load_tokenizer(name: str) -> Any:

@@ -14,7 +14,7 @@ from headprint.base.errors import InputError
 from headprint.data.tokenization import Example, LossOn, tokenize_row
 from headprint.measure.batching import CPU_TOKENS, collate, is_out_of_memory, take
 from headprint.measure.levels import Batch
-from headprint.measure.loss import IGNORE, labelled_rows, rows_per_chunk
+from headprint.measure.loss import labelled_rows, rows_per_chunk, supervised_mask
 from headprint.models import loading as models
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def examples_of(rows: Sequence[Row], tokenizer: Tokenizer | None, *, loss_on: Lo
     examples = []
     for number, row in enumerate(rows):
         example = tokenize_row(row, tokenizer, loss_on=loss_on, example_id=row_id(row, number))
-        if all(label == IGNORE for label in example.labels[1:]):
+        if not example.supervised:
             raise InputError(f"{row.place}: no token with a loss; give the row a completion, or set loss=False")
         examples.append(example)
     return examples
@@ -58,7 +58,7 @@ def token_losses(model: nn.Module, inputs: Mapping[str, Tensor], labels: Tensor)
         inputs: ``input_ids`` (B, T) and what else the forward takes.
         labels: (B, T), unshifted; -100 where no loss.
     """
-    where = F.pad(labels[:, 1:] != IGNORE, (1, 0))  # the first token is never predicted
+    where = F.pad(supervised_mask(labels), (1, 0))
     with torch.no_grad():
         rows, head = labelled_rows(model, inputs, where[:, 1:])
         targets = labels[where].to(rows.device)
@@ -117,7 +117,7 @@ class HeldOut:
                 self._split(at)
                 continue
             sums[chosen] = nll.double().sum(1).cpu().numpy()
-            counts[chosen] = (batch.labels[:, 1:] != IGNORE).sum(1).cpu().numpy()
+            counts[chosen] = supervised_mask(batch.labels).sum(1).cpu().numpy()
             at += 1
         return sums, counts
 

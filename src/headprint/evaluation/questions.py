@@ -19,7 +19,6 @@ from headprint.data.tokenization import Example, tokenize_row
 from headprint.evaluation.generation import generate, prompt_tokens
 from headprint.evaluation.likelihood import HeldOut
 from headprint.evaluation.scorers import JUDGES, Judge, check_row, read_choices, right_choice
-from headprint.measure.loss import IGNORE
 
 if TYPE_CHECKING:
     from headprint.base.progress import Advance
@@ -191,6 +190,6 @@ def _completed(row: Row, text: str, tokenizer: Tokenizer) -> Example:
     example = tokenize_row(Row(row.place, {"prompt": prompt, "completion": f"{space}{text}"}), tokenizer)
     if example.input_ids[-1] == tokenizer.eos_token_id:
         example = Example(example.id, example.input_ids[:-1], example.labels[:-1])
-    if all(label == IGNORE for label in example.labels[1:]):
+    if not example.supervised:
         raise InputError(f"{row.place}: the choice {text!r} adds no token to the prompt")
     return example

@@ -8,9 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from headprint.data.examples import Example
+from headprint.data.tokenization import IGNORE, Example
 from headprint.measure.levels import Batch
-from headprint.measure.loss import IGNORE
 
 CPU_TOKENS = 512
 """A CPU is fastest while a layer's activations fit its cache (measured: benchmarks/results/cpu.md)."""

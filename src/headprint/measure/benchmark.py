@@ -18,11 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from headprint.base import provenance
-from headprint.data.examples import Example
+from headprint.data.tokenization import IGNORE, Example
 from headprint.measure.batching import Budget, collate, take
 from headprint.measure.engine import Engine
 from headprint.measure.levels import Batch
-from headprint.measure.loss import IGNORE, split_head
+from headprint.measure.loss import split_head
 from headprint.measure.tap import Tap, frozen
 from headprint.models import loading as models
 from headprint.models.heads import locate

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from headprint.measure.loss import IGNORE, backward
+from headprint.measure.loss import backward, supervised_mask
 from headprint.measure.tap import Placement, Tap
 
 Loss = Literal["mean", "sum", "batch-mean"]
@@ -53,7 +53,7 @@ def token_weights(labels: Tensor, loss: Loss) -> Tensor:
             mean over the batch's tokens (what the authors' public script differentiates): an example's levels then
             depend on its batch mates.
     """
-    supervised = (labels[:, 1:] != IGNORE).sum(1, keepdim=True).double()
+    supervised = supervised_mask(labels).sum(1, keepdim=True).double()
     if loss == "mean":
         count = supervised
     elif loss == "sum":
@@ -87,5 +87,5 @@ def measure(
     tap.open(*labels.shape)
     with torch.enable_grad():
         nll = backward(model, batch.inputs(), labels, token_weights(labels, loss))
-    supervised = (labels[:, 1:] != IGNORE).sum(1).to(nll)
+    supervised = supervised_mask(labels).sum(1).to(nll)
     return tap.levels(placement), (nll.sum(1) / supervised).cpu()

@@ -18,10 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
+from headprint.data.tokenization import IGNORE
 from headprint.models.heads import unwrap
-
-IGNORE = -100
-"""The label of a position without loss, as everywhere in transformers."""
 
 _asks_body: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
 """Of each body, whether its model's forward calls it: one small trial of the head, not one for every batch."""
@@ -114,7 +112,7 @@ def backward(
     Returns:
         The negative log-likelihood of every labelled token in nats, (B, T), zero elsewhere; no graph.
     """
-    where = F.pad(labels[:, 1:] != IGNORE, (1, 0))  # the first token is never predicted
+    where = F.pad(supervised_mask(labels), (1, 0))
     targets, token_weights = labels[where], weights[where]
     rows, head = labelled_rows(model, inputs, where[:, 1:])
     targets = targets.to(rows.device)
@@ -131,6 +129,15 @@ def backward(
         nll[chunk] = loss.detach()
     rows.backward(gradient)  # type: ignore[no-untyped-call]
     return torch.zeros(labels.shape, dtype=nll.dtype, device=nll.device).masked_scatter_(where.to(nll.device), nll)
+
+
+def supervised_mask(labels: Tensor) -> Tensor:
+    """Which tokens carry loss, (B, T-1) booleans: entry t is about token t+1, as nothing predicts the first token.
+
+    Args:
+        labels: (B, T), unshifted; -100 where no loss.
+    """
+    return labels[:, 1:] != IGNORE
 
 
 def labelled_rows(

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from headprint.data.tokenization import IGNORE
 from headprint.models.heads import HeadMap, HeadSite, UnsupportedModel, locate, unwrap
 from headprint.models.loading import kernel, using_kernel
 
@@ -47,7 +48,7 @@ def materialised_levels(
         for input_ids, labels in examples:
             logits, attentions = _forward(model, input_ids, heads.sites)
             wide = torch.promote_types(logits.dtype, torch.float32)
-            loss = F.cross_entropy(logits[:-1].to(wide), labels[1:].to(logits.device), ignore_index=-100)
+            loss = F.cross_entropy(logits[:-1].to(wide), labels[1:].to(logits.device), ignore_index=IGNORE)
             used = [(site, a) for site in heads.sites for a in attentions[site.layer]]
             gradients = torch.autograd.grad(loss, [a for _, a in used], allow_unused=True)
             levels = torch.full((heads.layers, heads.heads), float("nan"), dtype=wide)

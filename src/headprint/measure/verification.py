@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from headprint.data.tokenization import IGNORE
 from headprint.measure.levels import Batch, measure
 from headprint.measure.oracle import materialised_levels
 from headprint.measure.tap import Tap, frozen
@@ -210,7 +211,7 @@ def random_examples(
     examples = []
     for length in lengths:
         ids = words[torch.randint(len(words), (length,), generator=generator)]
-        examples.append((ids, ids.masked_fill(torch.arange(length) < length // 2, -100)))
+        examples.append((ids, ids.masked_fill(torch.arange(length) < length // 2, IGNORE)))
     return examples
 
 
@@ -219,7 +220,7 @@ def _tapped(model: nn.Module, heads: HeadMap, examples: Sequence[tuple[Tensor, T
     pad = nn.utils.rnn.pad_sequence
     ids, labels = zip(*examples, strict=True)
     batch = Batch(
-        pad(list(ids), batch_first=True), pad(list(labels), batch_first=True, padding_value=-100).to(ids[0].device)
+        pad(list(ids), batch_first=True), pad(list(labels), batch_first=True, padding_value=IGNORE).to(ids[0].device)
     )
     with frozen(model), Tap(heads.sites) as tap:
         levels, _ = measure(model, tap, batch)
@@ -234,7 +235,7 @@ def _in_company(model: nn.Module, heads: HeadMap, example: tuple[Tensor, Tensor]
     length = len(ids) + 3
     mate, padding = random_examples(unwrap(model), lengths=(length, length), seed=seed)
     padded = torch.cat([ids, padding[0][len(ids) :].to(ids.device)])
-    unlabelled = torch.full((3,), -100, device=labels.device)
+    unlabelled = torch.full((3,), IGNORE, device=labels.device)
     rows = [(padded, torch.cat([labels, unlabelled])), (mate[0].to(ids.device), mate[1])]
     return _tapped(model, heads, rows)[:1]
 

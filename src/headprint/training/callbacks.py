@@ -13,7 +13,7 @@ from transformers.trainer_callback import ExportableState
 
 from headprint.base.errors import InputError
 from headprint.base.progress import progress
-from headprint.measure.loss import IGNORE
+from headprint.measure.loss import supervised_mask
 
 _MEND = "lower learning_rate (or raise warmup_steps); in float16 or bfloat16 try a wider dtype"
 
@@ -55,7 +55,7 @@ class Seen(TrainerCallback, ExportableState):  # type: ignore[misc]  # transform
     def _count(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if torch.is_grad_enabled() and (labels := kwargs.get("labels")) is not None:
             self.rows += len(labels)
-            self._tokens = self._tokens + (labels[:, 1:] != IGNORE).sum()
+            self._tokens = self._tokens + supervised_mask(labels).sum()
 
     def over_ranks(self, device: torch.device) -> tuple[int, int]:
         """Rows and tokens of all processes."""

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from headprint.base.errors import InputError
-from headprint.measure.loss import IGNORE
+from headprint.measure.loss import supervised_mask
 from headprint.measure.tap import Placement, Tap
 from headprint.models.heads import HeadMap, locate
 
@@ -108,7 +108,7 @@ class TrainingTap:
         if "cu_seq_lens_q" in kwargs or ("position_ids" in kwargs and "attention_mask" not in kwargs):
             raise InputError(PACKED)
         self._tap.open(*labels.shape)
-        self._supervised, self._weights = labels[:, 1:] != IGNORE, None
+        self._supervised, self._weights = supervised_mask(labels), None
 
     def _after(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         if not torch.is_grad_enabled() or self._supervised is None:
