@@ -6,9 +6,11 @@ Every other module reads and writes JSON through these functions.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,10 @@ from headprint.base.errors import InputError
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
+
+
+TEMPORARY_NAME = re.compile(r"\..+\.\d+\.tmp")
+"""Names of the files that :func:`write_atomically` writes to, which a killed process leaves behind."""
 
 
 def write_atomically(path: str | Path, data: Buffer) -> None:
@@ -33,6 +39,7 @@ def write_atomically(path: str | Path, data: Buffer) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        _flush_directory(path.parent)
     except OSError as error:
         raise InputError(
             f"cannot write {path.name} to {path.parent}: {error.strerror or error}; what was "
@@ -41,12 +48,32 @@ def write_atomically(path: str | Path, data: Buffer) -> None:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
-    if os.name == "posix":  # the new name, too, must survive a power cut
-        handle = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+
+
+def _flush_directory(directory: Path) -> None:
+    """See to it that a new name survives a power cut, as far as the file system can."""
+    if os.name != "posix":
+        return
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems cannot flush a directory
+            raise
+    finally:
+        os.close(handle)
+
+
+def remove_temporaries(directory: Path, *, recursive: bool = False) -> None:
+    """Remove what killed processes left of files that they were writing.
+
+    Args:
+        directory: Where nobody else writes now.
+        recursive: Also in the directories within.
+    """
+    for path in directory.rglob(".*.tmp") if recursive else directory.glob(".*.tmp"):
+        if TEMPORARY_NAME.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def to_json(value: Any, *, indent: int | None = None) -> str:

@@ -14,6 +14,7 @@ from torch import nn
 from headprint.base import provenance
 from headprint.base.errors import InputError
 from headprint.base.progress import progress
+from headprint.base.run_directory import RunDirectory
 from headprint.data import rows
 from headprint.data.examples import Example, ExampleStream, LossOn, Overlong
 from headprint.data.rows import Source
@@ -26,7 +27,7 @@ from headprint.models import loading as models
 from headprint.models.checkpointing import checkpointed
 from headprint.models.heads import locate
 from headprint.patterns.pattern_set import PatternSet
-from headprint.patterns.storage.writer import SetWriter, check_home
+from headprint.patterns.storage.writer import PATTERN_SET_RUN, SetWriter
 
 AUTHORS_BATCH = 4
 """Rows per batch in the authors' public script, whose batch-mean loss makes levels depend on it."""
@@ -120,7 +121,7 @@ def extract(
         shard_size=shard_size,
     )
     if out is not None:
-        check_home(out, None if overwrite else lambda: known)
+        RunDirectory(out, PATTERN_SET_RUN).check(known, so_far=True, overwrite=overwrite)
     batch_size, shard_size = known["batch_size"] or batch_size, known["shard_size"]
     heads = locate(model)
     with ExitStack() as stack:

@@ -23,7 +23,7 @@ import numpy as np
 from headprint.base.errors import InputError
 from headprint.patterns.pattern import Head, Pattern
 from headprint.patterns.storage import reader as store
-from headprint.patterns.storage.manifest import read_manifest
+from headprint.patterns.storage.manifest import holds_manifest
 from headprint.patterns.storage.shards import InMemory, Shard, Shards, read_labels, take_levels
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class PatternSet:
             InputError: If a pattern set or another file is there, or nothing can be written there.
         """
         directory = Path(directory)
-        if directory.is_dir() and read_manifest(directory) is not None:
+        if holds_manifest(directory):
             source = self._source
             if isinstance(source, store.StoredSet) and source.directory.samefile(directory):
                 raise InputError(f"{directory} is where this set was read from: choose another")

@@ -103,12 +103,15 @@ def extract(
     started = time.perf_counter()
     with common.working(quiet=quiet) as bars:
         check(data, split)
+        from functools import partial
+
+        from headprint.base.run_directory import RunDirectory
         from headprint.data.examples import Report
         from headprint.measure.extraction import extract as run
         from headprint.measure.extraction import settings_without_model
         from headprint.models import loading as models
         from headprint.patterns.storage.reader import StoredSet
-        from headprint.patterns.storage.writer import check_home
+        from headprint.patterns.storage.writer import PATTERN_SET_RUN
 
         chosen: dict[str, Any] = {
             "placement": placement,
@@ -121,7 +124,10 @@ def extract(
             "batch_size": batch_size,
             "shard_size": shard_size,
         }
-        check_home(out, None if overwrite else lambda: settings_without_model(data, **chosen))
+        known = partial(
+            settings_without_model, data, **chosen
+        )  # reads the data: only if there is a set to compare with
+        RunDirectory(out, PATTERN_SET_RUN).check(known, so_far=True, overwrite=overwrite)
         loaded, tokenizer = models.load(
             model,
             dtype=dtype,

@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from headprint.base.errors import InputError
-from headprint.base.files import write_atomically
+from headprint.base.files import to_json, write_atomically
+from headprint.base.settings import canonical
 from headprint.patterns.storage.shards import rows_of_shard
 
 PATTERN_SET = "headprint pattern set"
@@ -32,19 +32,24 @@ def new_manifest(*, layers: int, heads: int, settings: dict[str, Any], provenanc
         "format_version": FORMAT_VERSION,
         "layers": layers,
         "heads": heads,
-        "settings": json.loads(_canonical(settings)),
-        "provenance": json.loads(_canonical(provenance)),
+        "settings": json.loads(canonical(settings)),
+        "provenance": json.loads(canonical(provenance)),
         "complete": False,
         "shards": [],
         "report": {},
     }
 
 
-def read_manifest(directory: Path) -> Manifest | None:
-    """The manifest of a pattern set, or None where there is none.
+def holds_manifest(directory: Path) -> bool:
+    """Whether a pattern set is there, or was begun there."""
+    return (directory / MANIFEST).is_file()
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """The manifest of a pattern set.
 
     Raises:
-        InputError: If the directory is missing, or the manifest is foreign, damaged or too new.
+        InputError: There is none, or it is foreign, damaged or too new.
     """
     if not directory.is_dir():
         raise InputError(f"there is no directory {directory}")
@@ -54,7 +59,7 @@ def read_manifest(directory: Path) -> Manifest | None:
         manifest = json.loads(path.read_text("utf-8"))
         ours = manifest["format"] == PATTERN_SET
     except FileNotFoundError:
-        return None
+        raise InputError(f"{directory} is not a pattern set: it has no {MANIFEST}") from None
     except (OSError, ValueError, KeyError, TypeError):
         ours = False
     if not ours:
@@ -75,55 +80,27 @@ def shards_on_disk(directory: Path, manifest: Manifest) -> dict[int, dict[str, A
     return dict(sorted(shards.items()))
 
 
+def decisive(manifest: Manifest) -> dict[str, Any]:
+    """All that decides a set's numbers, as one mapping."""
+    return {**manifest["settings"], "layers": manifest["layers"], "heads": manifest["heads"]}
+
+
 def settings_hash(manifest: Manifest) -> str:
     """SHA-256 of what decides a set's numbers; every shard carries it."""
-    decisive = {key: manifest[key] for key in ("layers", "heads", "settings")}
-    return hashlib.sha256(_canonical(decisive).encode()).hexdigest()
+    return hashlib.sha256(canonical(decisive(manifest)).encode()).hexdigest()
 
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:
-    """Puts the manifest in its place, whole or not at all."""
-    text = json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False)
-    write_atomically(directory / MANIFEST, text.encode())
+    """Put the manifest in its place, whole or not at all."""
+    write_atomically(directory / MANIFEST, to_bytes(manifest))
+
+
+def to_bytes(manifest: Manifest) -> bytes:
+    """The content of ``manifest.json``."""
+    return f"{to_json(manifest, indent=2)}\n".encode()
 
 
 def check_version(path: str | Path, version: int) -> None:
     """Refuses what a newer headprint wrote."""
     if version > FORMAT_VERSION:
         raise InputError(f"{path} was written by a newer headprint (format {version}): upgrade to read it")
-
-
-def check_same(directory: Path, found: Manifest, wanted: Manifest, *, so_far: bool = False) -> None:
-    """Refuses to go on under other settings, naming each that differs.
-
-    Args:
-        directory: The set's, for the message.
-        found: Its manifest.
-        wanted: A manifest, or its ``settings`` alone.
-        so_far: What ``wanted`` lacks is not known yet, rather than not set.
-    """
-    decisive = ("layers", "heads", "settings")
-    there, here = (dict(_leaves({key: m[key] for key in decisive if key in m})) for m in (found, wanted))
-    differing = [
-        f"{name.removeprefix('settings.')} is {there.get(name, 'not set')} there and {here.get(name, 'not set')} here"
-        for name in sorted(here.keys() if so_far else there.keys() | here.keys())
-        if there.get(name) != here.get(name)
-    ]
-    if differing:
-        raise InputError(
-            f"{directory} was begun with other settings: {'; '.join(differing)}. "
-            "Choose another directory (--out), or start anew there (--overwrite)"
-        )
-
-
-def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Nested settings as pairs of dotted name and JSON."""
-    if isinstance(value, dict) and value:
-        for key, inner in value.items():
-            yield from _leaves(inner, f"{name}.{key}" if name else key)
-    else:
-        yield name, _canonical(value)
-
-
-def _canonical(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from headprint.base.errors import InputError
-from headprint.patterns.storage.manifest import MANIFEST, Manifest, read_manifest, settings_hash, shards_on_disk
+from headprint.patterns.storage.manifest import Manifest, read_manifest, settings_hash, shards_on_disk
 from headprint.patterns.storage.pattern_file import Kind, load_pattern, save_pattern
 from headprint.patterns.storage.shards import Shard, read_shard, rows_of_shard
 from headprint.patterns.storage.writer import SetWriter
@@ -43,8 +43,6 @@ class StoredSet:
         """
         directory = Path(directory)
         manifest = read_manifest(directory)
-        if manifest is None:
-            raise InputError(f"{directory} is not a pattern set: it has no {MANIFEST}")
         if not manifest["complete"]:
             found = list(shards_on_disk(directory, manifest).values())
             if not partial:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from headprint.base.shapes import Levels, Losses, TokenCounts
 
 STAMP = b"headprint"
+SHARD_GLOB = "part-[0-9]*.parquet"
 
 
 class Shard(NamedTuple):

@@ -6,32 +6,36 @@ the shards themselves are the record of what is done: a run that was killed at a
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from filelock import FileLock, Timeout
-
-from headprint.base.errors import InputError
+from headprint.base.run_directory import RunDirectory, RunKind
 from headprint.patterns.storage.manifest import (
-    SHARD_NAME,
+    MANIFEST,
     Manifest,
-    check_same,
+    decisive,
     new_manifest,
     read_manifest,
     settings_hash,
     shards_on_disk,
+    to_bytes,
     write_manifest,
 )
-from headprint.patterns.storage.shards import Shard, write_shard
+from headprint.patterns.storage.shards import SHARD_GLOB, Shard, write_shard
 
 if TYPE_CHECKING:
     from headprint.base.shapes import Levels, Losses, TokenCounts
 
-LOCK = ".headprint.lock"
-TEMPORARY_NAME = re.compile(r"\.(part-\d{5,}\.parquet|manifest\.json)\.\d+\.tmp")
+PATTERN_SET_RUN = RunKind(
+    name="pattern set",
+    record=MANIFEST,
+    read=lambda path: decisive(read_manifest(path.parent)),
+    progress=(SHARD_GLOB,),
+    replaceable=True,
+)
+"""What the directory of a pattern set looks like to :class:`headprint.base.run_directory.RunDirectory`."""
 
 
 class SetWriter:
@@ -71,22 +75,16 @@ class SetWriter:
     ) -> None:
         self.directory = Path(directory)
         fresh = new_manifest(layers=layers, heads=heads, settings=settings, provenance=provenance)
-        check_home(self.directory)
+        self._run = RunDirectory(directory, PATTERN_SET_RUN)
+        self._run.begin(to_bytes(fresh), decisive(fresh), overwrite=overwrite)
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(self.directory / LOCK)
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            raise InputError(
-                f"another process is writing to {self.directory}: wait for it, or choose another directory (--out)"
-            ) from None
-        except OSError as error:
-            raise InputError(f"cannot write to {self.directory}: {error.strerror or error}") from error
-        try:
-            self.manifest: Manifest = self._begin(fresh, overwrite)
+            self.manifest: Manifest = read_manifest(self.directory)
             self._shards = shards_on_disk(self.directory, self.manifest)
+            if self.manifest["complete"] and self.manifest["shards"] != list(self._shards.values()):  # one was lost
+                self.manifest = {**fresh, "provenance": self.manifest["provenance"]}
+                write_manifest(self.directory, self.manifest)
         except BaseException:
-            self._lock.release()
+            self._run.release()
             raise
 
     @property
@@ -137,7 +135,7 @@ class SetWriter:
         shards = [self._shards[index] for index in sorted(self._shards)]
         self.manifest = {**self.manifest, "complete": True, "shards": shards, "report": report}
         write_manifest(self.directory, self.manifest)
-        self._lock.release()
+        self._run.finish()
 
     def __enter__(self) -> Self:
         return self
@@ -148,58 +146,4 @@ class SetWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._lock.release()
-
-    def _begin(self, fresh: Manifest, overwrite: bool) -> Manifest:
-        """Under the lock: tidies up after a killed run, then resumes, refuses or starts."""
-        for path in list(self.directory.iterdir()):
-            if TEMPORARY_NAME.fullmatch(path.name):
-                path.unlink()
-        found = read_manifest(self.directory)
-        if found is not None and overwrite:
-            # The manifest stays until the new one replaces it: shards without one would be
-            # taken for somebody else's.
-            for path in list(self.directory.iterdir()):
-                if SHARD_NAME.fullmatch(path.name):
-                    path.unlink()
-        elif found is not None and _holds_shards(self.directory):  # without one, nothing is lost by starting anew
-            check_same(self.directory, found, fresh)
-            whole = list(shards_on_disk(self.directory, found).values())
-            if not found["complete"] or found["shards"] == whole:
-                return found
-            fresh = {**fresh, "provenance": found["provenance"]}  # a shard was lost since
-        write_manifest(self.directory, fresh)
-        return fresh
-
-
-def check_home(directory: str | Path, settings: Callable[[], dict[str, Any]] | None = None) -> None:
-    """Refuses what a :class:`SetWriter` would refuse, as far as it can be told before there is a model.
-
-    Args:
-        directory: Where a set is to be written; nothing is put there.
-        settings: Makes the settings known so far; asked only if there is a set to compare them with. None lets any
-            set be there.
-
-    Raises:
-        InputError: It is a file, holds somebody else's files, or a set begun with other settings.
-    """
-    directory = Path(directory)
-    if not directory.exists():
-        return
-    if not directory.is_dir():
-        raise InputError(f"cannot write to {directory}: it is a file; choose a directory (--out)")
-    found = read_manifest(directory)
-    if found is not None:
-        if settings is not None and _holds_shards(directory):
-            check_same(directory, found, {"settings": settings()}, so_far=True)
-        return
-    for path in directory.iterdir():
-        if path.name != LOCK and not TEMPORARY_NAME.fullmatch(path.name):
-            raise InputError(
-                f"{directory} holds other files ({path.name}) and no pattern set: "
-                "choose an empty or new directory (--out)"
-            )
-
-
-def _holds_shards(directory: Path) -> bool:
-    return any(SHARD_NAME.fullmatch(path.name) for path in directory.iterdir())
+        self._run.release()
