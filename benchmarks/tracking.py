@@ -1,10 +1,10 @@
-"""What following the patterns costs: the free mode per training step, and the probes per measurement.
+"""What following the patterns costs: online tracking per training step, and the probes per measurement.
 
     python benchmarks/tracking.py [--pairs 40] [--out benchmarks/results]
 
 Paired in one process: TRL's own ``training_step`` (forward and backward, no optimiser) is run on the same batch with
-the free mode and without it, in turn and in changing order, on the shipped model and on a larger random one whose body
-outweighs its vocabulary. The overhead is the median of the pairs' ratios, with a 95 % interval by bootstrap.
+online tracking and without it, in turn and in changing order, on the shipped model and on a larger random one whose
+body outweighs its vocabulary. The overhead is the median of the pairs' ratios, with a 95 % interval by bootstrap.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def free_mode(trainer: SFTTrainer, pairs: int) -> dict[str, Any]:
+def measure_online(trainer: SFTTrainer, pairs: int) -> dict[str, Any]:
     """Seconds of training steps with and without it, in pairs."""
     tap = TrainingTap(trainer.model)
     running = RunningPattern(tap.heads, "example")
@@ -145,12 +145,12 @@ def main() -> None:
     results: dict[str, Any] = {}
     for name, model in (("lab", models.load("lab", device="cpu")[0]), ("8 layers x 384", larger_model())):
         trainer = trainer_of(model, tokenizer, LENGTH)
-        free = free_mode(trainer, options.pairs)
+        online = measure_online(trainer, options.pairs)
         results[name] = {
             "parameters": sum(p.numel() for p in model.parameters()),
             "tokens_per_step": ROWS_PER_BATCH * LENGTH,
-            "free": free,
-            "probes": probes(trainer.model, LENGTH, free["step_ms"]),
+            "online": online,
+            "probes": probes(trainer.model, LENGTH, online["step_ms"]),
         }
         print(name, json.dumps(results[name]))
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
@@ -171,19 +171,21 @@ def table(about: dict[str, Any], results: dict[str, Any]) -> str:
         "",
         f"`python benchmarks/tracking.py` on {about['device']}, {about['threads']} thread(s); "
         f"torch {about['versions']['torch']}, transformers {about['versions']['transformers']}.",
-        "Free mode: median over paired training steps (forward and backward), with a 95 % interval; goal: under 2 %.",
+        "Online tracking: median over paired training steps (forward and backward), with a 95 % interval; "
+        "goal: under 2 %.",
         f"Probes: one measurement of 100 rows of {LENGTH // 2} tokens.",
         "",
-        "| model | tokens a step | a step | free mode | 100 probes, once | in training steps | dense, of 1,000 steps |",
+        "| model | tokens a step | a step | online | 100 probes, once | in training steps | dense, of 1,000 steps |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, result in results.items():
-        free, probe = result["free"], result["probes"]
-        low, high = free["interval_percent"]
+        online, probe = result["online"], result["probes"]
+        low, high = online["interval_percent"]
         lines.append(
-            f"| {name} ({result['parameters'] / 1e6:.1f} M) | {result['tokens_per_step']:,} | {free['step_ms']:.0f} ms "
-            f"| {free['overhead_percent']:+.1f} % ({low:+.1f} to {high:+.1f}) | {probe['measurement_ms']:.0f} ms "
-            f"| {probe['in_training_steps']:.1f} | {probe['dense_of_1000_steps_percent']:.1f} % |"
+            f"| {name} ({result['parameters'] / 1e6:.1f} M) | {result['tokens_per_step']:,} "
+            f"| {online['step_ms']:.0f} ms | {online['overhead_percent']:+.1f} % ({low:+.1f} to {high:+.1f}) "
+            f"| {probe['measurement_ms']:.0f} ms | {probe['in_training_steps']:.1f} "
+            f"| {probe['dense_of_1000_steps_percent']:.1f} % |"
         )
     return "\n".join([*lines, ""])
 

@@ -1,7 +1,7 @@
-"""Follow the heads through a fine-tune of your own: PatternTracker as a callback, and proof that it changes nothing.
+"""Follow the heads through a fine-tune: PatternTracker on your own trainer, and proof that it changes nothing.
 
 Needs the train extra (pip install 'headprint[train]'). Probes are measured at steps 0, 1, 2, 4, 8, ... and the last;
-the free mode reads the training batches' own levels out of the training backward. The same training without the
+online tracking reads the training batches' own levels out of the training backward. The same training without the
 callback ends in the same weights, to the bit.
 """
 
@@ -16,7 +16,7 @@ from headprint.models import loading as models
 OUT = "runs/examples/track"
 
 
-def fine_tune(*callbacks: headprint.PatternTracker) -> torch.nn.Module:
+def fine_tune(tracker: headprint.PatternTracker | None = None) -> torch.nn.Module:
     model, tokenizer = models.load("lab", device="cpu")
     rows = [{"prompt": row["prompt"], "completion": row["completion"]} for row in lab.task_rows("arith", n=96)]
     args = SFTConfig(
@@ -30,16 +30,16 @@ def fine_tune(*callbacks: headprint.PatternTracker) -> torch.nn.Module:
         use_cpu=True,
         bf16=False,
     )
-    trainer = SFTTrainer(
-        model, args, train_dataset=Dataset.from_list(rows), processing_class=tokenizer, callbacks=list(callbacks)
-    )
+    trainer = SFTTrainer(model, args, train_dataset=Dataset.from_list(rows), processing_class=tokenizer)
+    if tracker:
+        tracker.attach(trainer)
     trainer.train()
     return model
 
 
 def main() -> None:
     probes = {task: lab.task_rows(task, "test", n=24) for task in ("arith", "facts")}
-    tracker = headprint.PatternTracker(probes, free=True)
+    tracker = headprint.PatternTracker(probes, online=True)
     tracked, untracked = fine_tune(tracker), fine_tune()
 
     for task in probes:
@@ -47,7 +47,7 @@ def main() -> None:
         print(f"{task}: correlation with the pattern before training")
         for step, now in zip(tracker.steps, course.correlation, strict=True):
             print(f"  step {step:2}: {now.value:.3f} (95 %: {now.low:.3f} to {now.high:.3f})")
-    for step, pattern in tracker.free_patterns.items():
+    for step, pattern in tracker.online_patterns.items():
         examples = pattern.provenance["examples"]
         print(f"training batches up to step {step:2}: Gini {pattern.gini():.3f} over {examples} examples")
 

@@ -53,7 +53,7 @@ def data(tmp_path_factory) -> Path:
 def test_from_rows_to_a_model_and_again_from_the_configuration(tmp_path, model, data, capsys) -> None:
     out = tmp_path / "a b"
     arguments = [str(model), str(data), "--out", str(out), *SETTINGS]
-    assert run(["train", *arguments, "--track", str(data), "--track-every", "0,4", "--track-free"]) == 0
+    assert run(["train", *arguments, "--track", str(data), "--track-every", "0,4", "--track-online"]) == 0
     told, _ = capsys.readouterr()
     told = " ".join(told.split())
     assert "8 rows read, 8 kept" in told
@@ -83,7 +83,7 @@ def test_options_are_passed_on_over_the_configuration(tmp_path, model, data, mon
     (tmp_path / "probes.jsonl").write_text(data.read_text())
     config.write_text(
         "model: other\ndata: lab:math\nsplit: test\nsft: {seed: 1, max_steps: 2}\nlora: {r: 2}\n"
-        "track: {probes: {a: probes.jsonl}, rows: 3}\n"
+        "track: {probes: {a: probes.jsonl}, limit: 3}\n"
     )
     flags = (
         "--limit 5 --eval-data lab:facts --set max_steps=3 --set optim=sgd --lora-set lora_alpha=4 --track-every 2 "
@@ -99,7 +99,7 @@ def test_options_are_passed_on_over_the_configuration(tmp_path, model, data, mon
         "eval_data": "lab:facts",
         "sft": {"seed": 1, "max_steps": 3, "optim": "sgd"},
         "lora": {"r": 2, "lora_alpha": 4},
-        "track": {"probes": {"a": str(tmp_path / "probes.jsonl")}, "rows": 3, "every": 2, "split": "train"},
+        "track": {"probes": {"a": str(tmp_path / "probes.jsonl")}, "limit": 3, "every": 2, "split": "train"},
         "dtype": "bfloat16",
         "attn_implementation": "eager",
         "trust_remote_code": True,
@@ -123,8 +123,8 @@ WRONG = {
     "no YAML": (["M", "D", "--set", "optim={"], "the value is not YAML"),
     "steps": (["M", "D", "--track", "D", "--track-every", "often"], "--track-every 'often'"),
     "twice": (["M", "D", "--track", "D", "--track", "D"], "give it a name of its own"),
-    "probes": (["M", "D", "--track", "D", "--track-rows", "9"], "9 rows were asked for, there are 8"),
-    "nothing tracked": (["M", "D", "--track-rows", "3"], "nothing to track"),
+    "probes": (["M", "D", "--track", "D", "--track-limit", "9"], "9 rows were asked for, there are 8"),
+    "nothing tracked": (["M", "D", "--track-limit", "3"], "nothing to track"),
     "data": (["M", "nowhere.jsonl"], "nowhere.jsonl: no such file"),
     "no config": (["--config", "nowhere.yaml"], "cannot read nowhere.yaml"),
     "config": (["--config", "C"], "no training has a 'modell': did you mean 'model'?"),
@@ -158,7 +158,7 @@ def test_two_processes_train_one_model_and_one_of_them_speaks(tmp_path, model, d
     """Two of half the batch each: the run of one process, up to the order of summation."""
     out = tmp_path / "two"
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29617"]
-    track = ["--track", f"a={data}", "--track-free", "--track-every", "4"]
+    track = ["--track", f"a={data}", "--track-online", "--track-every", "4"]
     done = subprocess.run(
         [*command, "-m", "headprint", "train", str(model), str(data), "--out", str(out), *SETTINGS,
          "--set", "per_device_train_batch_size=1", *track, "--json"],
@@ -169,12 +169,12 @@ def test_two_processes_train_one_model_and_one_of_them_speaks(tmp_path, model, d
     (line,) = done.stdout.splitlines()
     told = json.loads(line)
     alone = headprint.train(
-        str(model), data, tmp_path / "one", track={"probes": {"a": str(data)}, "every": 4, "free": True},
+        str(model), data, tmp_path / "one", track={"probes": {"a": str(data)}, "every": 4, "online": True},
         sft=FIELDS,
     )  # fmt: skip
     assert (told["steps"], told["rows"], told["tokens"]) == (alone.steps, alone.rows, alone.tokens)
     assert told["loss"] == pytest.approx(alone.loss, rel=1e-4)
-    pattern, other = headprint.load(out / "tracking/train/step-00000004.safetensors"), alone.tracker.free_patterns[4]
+    pattern, other = headprint.load(out / "tracking/train/step-00000004.safetensors"), alone.tracker.online_patterns[4]
     assert pattern.provenance["examples"] == other.provenance["examples"] == 8
     assert np.abs(pattern.values - other.values).max() < 1e-3 * other.values.max()
     trained, _ = models.load(str(out / "model"))

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers import TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
+from headprint.training.tracker import PatternTracker
 from support.plain import random_examples, rows
 from support.toy_models import toy_model
 from support.toy_tokenizers import toy_tokenizer
@@ -93,6 +94,9 @@ def fit(
         processing_class=toy_tokenizer(),
         callbacks=list(callbacks),
     )
+    for callback in callbacks:
+        if isinstance(callback, PatternTracker):
+            callback.attach(trainer)
     trainer.train(resume_from_checkpoint=resume)
     return trainer
 

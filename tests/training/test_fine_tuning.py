@@ -203,7 +203,7 @@ def test_an_adapter_is_trained_saved_and_trained_on(tmp_path, model, data) -> No
 def test_a_loaded_model_is_trained_in_place_and_keeps_its_forward(tmp_path, model, data) -> None:
     loaded, tokenizer = models.load(str(model), dtype="float32")
     own, before = type(loaded).forward, weights(loaded)
-    tracker = PatternTracker(PROBES, every=[0, 5], free=True)
+    tracker = PatternTracker(PROBES, every=[0, 5], online=True)
     trained = train(loaded, data, tmp_path / "run", tokenizer=tokenizer, sft=SFT, callbacks=[tracker])
     assert trained.model is loaded
     assert loaded.forward.__func__ is own
@@ -255,7 +255,7 @@ def test_nothing_is_written_for_input_that_is_wrong(tmp_path, model) -> None:
         (ROWS, {"sft": {"max_length": 3}}, "no example is left"),
         (ROWS, {"sft": {"warmup": 3}}, "did you mean 'warmup_"),
         (ROWS, {"track": {"probes": PROBES, "evry": 2}}, "track: .*evry"),
-        (ROWS, {"track": {"probes": PROBES, "rows": 9}}, "9 rows were asked for, there are 4"),
+        (ROWS, {"track": {"probes": PROBES, "limit": 9}}, "9 rows were asked for, there are 4"),
         (ROWS, {"sft": {"assistant_only_loss": True}}, "loss_on='assistant' means nothing"),
     ):
         with pytest.raises(InputError, match=message):

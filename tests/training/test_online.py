@@ -1,4 +1,4 @@
-"""The free mode: exact against extract() at the same weights, training unmoved to the bit, and what is refused."""
+"""Online tracking: exact against extract() at the same weights, training unmoved to the bit, and what is refused."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from support.training import KINDS, ROWS, Watch, build, fit, same, trainer_logs,
 
 @pytest.fixture
 def added(monkeypatch) -> list[torch.Tensor]:
-    """The levels that the free mode reads, micro-batch by micro-batch."""
+    """The levels that online tracking reads, micro-batch by micro-batch."""
     found: list[torch.Tensor] = []
     own = RunningPattern.add
 
@@ -48,7 +48,7 @@ def reference(model: nn.Module, watch: Watch, **options) -> list[torch.Tensor]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_levels_are_those_of_extract_at_the_same_weights(tmp_path, added, kind) -> None:
-    watch, tracker = Watch(), PatternTracker(free=True)
+    watch, tracker = Watch(), PatternTracker(online=True)
     trainer = fit(build(kind, dropout=False), tmp_path, [watch, tracker], **KINDS[kind][2])
     expected = reference(trainer.model, watch)
     assert len(added) == len(expected) == 5 * KINDS[kind][2].get("gradient_accumulation_steps", 1)
@@ -57,18 +57,18 @@ def test_levels_are_those_of_extract_at_the_same_weights(tmp_path, added, kind) 
 
 @pytest.mark.parametrize("placement", ["token", "none"])
 def test_other_placements(tmp_path, added, placement) -> None:
-    watch, tracker = Watch(), PatternTracker(free=5, placement=placement)
+    watch, tracker = Watch(), PatternTracker(online=5, placement=placement)
     trainer = fit(build("plain", dropout=False), tmp_path, [watch, tracker])
     expected = torch.cat(reference(trainer.model, watch, placement=placement))
     assert error(torch.cat(added), expected) < 1e-6
-    assert error(torch.tensor(tracker.free_patterns[5].values), expected.mean(0)) < 1e-6
+    assert error(torch.tensor(tracker.online_patterns[5].values), expected.mean(0)) < 1e-6
 
 
 def test_a_mixture_of_experts_and_rows_without_loss(tmp_path, added) -> None:
     unlearned = [{**row, "labels": [-100] * len(row["labels"])} for row in ROWS[:4]]
     watch, model = Watch(), toy_model("qwen3_moe", attention="sdpa")
     trainer = fit(
-        model, tmp_path, [watch, PatternTracker(free=True)], data=ROWS + unlearned,
+        model, tmp_path, [watch, PatternTracker(online=True)], data=ROWS + unlearned,
         router_aux_loss_coef=0.0, dataset_kwargs={"skip_prepare_dataset": True},
     )  # fmt: skip
     expected = reference(trainer.model, watch)
@@ -89,7 +89,7 @@ def test_the_plain_trainer_of_transformers(tmp_path, added, accumulated) -> None
         output_dir=str(tmp_path), max_steps=3, per_device_train_batch_size=2, learning_rate=1e-2, report_to="none",
         gradient_accumulation_steps=accumulated, use_cpu=True, disable_tqdm=True, save_strategy="no",
     )  # fmt: skip
-    Trainer(model, args, train_dataset=Dataset.from_list(rows), callbacks=[watch, PatternTracker(free=True)]).train()
+    Trainer(model, args, train_dataset=Dataset.from_list(rows), callbacks=[watch, PatternTracker(online=True)]).train()
     assert error(torch.cat(added), torch.cat(reference(model, watch))) < 1e-6
 
 
@@ -97,7 +97,7 @@ def test_the_plain_trainer_of_transformers(tmp_path, added, accumulated) -> None
 def test_training_goes_the_same_way_to_the_bit(tmp_path, kind) -> None:
     settings = KINDS[kind][2]
     alone = fit(build(kind, dropout=True), tmp_path / "a", **settings)
-    followed = fit(build(kind, dropout=True), tmp_path / "b", [PatternTracker(free=True)], **settings)
+    followed = fit(build(kind, dropout=True), tmp_path / "b", [PatternTracker(online=True)], **settings)
     assert same(weights(alone.model), weights(followed.model))
     assert trainer_logs(alone) == trainer_logs(followed)
     undropped = fit(build(kind, dropout=False), tmp_path / "c", **settings)
@@ -105,19 +105,19 @@ def test_training_goes_the_same_way_to_the_bit(tmp_path, kind) -> None:
 
 
 def test_windows_are_means_over_their_examples_and_are_logged_and_kept(tmp_path, added) -> None:
-    watch, tracker = Watch(), PatternTracker(free=2, out=tmp_path / "tracks")
+    watch, tracker = Watch(), PatternTracker(online=2, out=tmp_path / "tracks")
     trainer = fit(build("plain", dropout=False), tmp_path, [watch, tracker])
-    assert list(tracker.free_patterns) == [2, 4, 5]
+    assert list(tracker.online_patterns) == [2, 4, 5]
     levels = torch.cat(added)
     for step, window in ((2, levels[:6]), (4, levels[6:12]), (5, levels[12:])):
-        pattern = tracker.free_patterns[step]
+        pattern = tracker.online_patterns[step]
         assert error(torch.tensor(pattern.values), window.abs().mean(0)) < 1e-6
         assert pattern.provenance["examples"] == len(window)
         assert np.array_equal(load(tmp_path / f"tracks/train/step-{step:08d}.safetensors").values, pattern.values)
     assert tracker.metrics["train"][2]["correlation"] == pytest.approx(1)
     told = {step: logs for step, logs in watch.logs if "headprint/train/gini" in logs}
     assert list(told) == [2, 4, 5]
-    assert told[5]["headprint/train/mse"] == tracker.free_patterns[5].mse(tracker.free_patterns[2])
+    assert told[5]["headprint/train/mse"] == tracker.online_patterns[5].mse(tracker.online_patterns[2])
     assert [log["step"] for log in trainer.state.log_history if "headprint/train/cv" in log] == [2, 4, 5]
 
 
@@ -127,11 +127,11 @@ def test_nothing_stays_on_the_model(tmp_path) -> None:
 
     model = build("plain", dropout=False)
     before = hooks(model)
-    fit(model, tmp_path, [PatternTracker(free=True)])
+    fit(model, tmp_path, [PatternTracker(online=True)])
     assert hooks(model) == before
     assert not any("_headprint_gate" in vars(module) for module in model.modules())
 
-    bad, tracker = [{"input_ids": [5, 10_000, 5], "labels": [5, 5, 5]}], PatternTracker(free=True)
+    bad, tracker = [{"input_ids": [5, 10_000, 5], "labels": [5, 5, 5]}], PatternTracker(online=True)
     with pytest.raises(IndexError):
         fit(model, tmp_path, [tracker], data=bad)
     tracker.close()
@@ -164,12 +164,12 @@ REFUSED = {
 def test_what_cannot_be_read_is_refused(tmp_path, reason) -> None:
     settings, message = REFUSED[reason]
     with pytest.raises(InputError, match=message):
-        fit(build("accumulated", dropout=False), tmp_path, [PatternTracker(free=True)], **settings)
+        fit(build("accumulated", dropout=False), tmp_path, [PatternTracker(online=True)], **settings)
 
 
 def test_a_balancing_loss_is_refused(tmp_path) -> None:
     with pytest.raises(InputError, match="router_aux_loss_coef"):
-        fit(toy_model("qwen3_moe", attention="sdpa"), tmp_path, [PatternTracker(free=True)], router_aux_loss_coef=0.1)
+        fit(toy_model("qwen3_moe", attention="sdpa"), tmp_path, [PatternTracker(online=True)], router_aux_loss_coef=0.1)
 
 
 def test_packed_rows_by_another_trainer_are_seen_by_their_inputs() -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import random
+import weakref
 
 import numpy as np
 import pytest
 import torch
+from datasets import Dataset
 from torch import nn
 from transformers import TrainerCallback
+from trl import SFTConfig, SFTTrainer
 
 import headprint
 from headprint.analysis.intervals import Bootstrap
@@ -21,7 +25,8 @@ from headprint.training.schedule import Schedule
 from headprint.training.tracker import PatternTracker
 from support.plain import random_examples, rows
 from support.toy_models import toy_model
-from support.training import KINDS, PROBES, Watch, build, fit, same, trainer_logs, weights
+from support.toy_tokenizers import toy_tokenizer
+from support.training import KINDS, PROBES, ROWS, Watch, build, fit, same, trainer_logs, weights
 
 OTHERS = rows(random_examples((7, 9, 11), seed=3))
 
@@ -35,7 +40,7 @@ def close(ours: PatternSet, reference: PatternSet) -> bool:
 def test_training_goes_the_same_way_to_the_bit(tmp_path, kind) -> None:
     settings = KINDS[kind][2]
     alone = fit(build(kind, dropout=True), tmp_path / "a", **settings)
-    tracker = PatternTracker({"a": PROBES, "b": OTHERS}, every=1, free=True)
+    tracker = PatternTracker({"a": PROBES, "b": OTHERS}, every=1, online=True)
     followed = fit(build(kind, dropout=True), tmp_path / "b", [tracker], **settings)
     assert tracker.steps == [0, 1, 2, 3, 4, 5]
     assert same(weights(alone.model), weights(followed.model))
@@ -44,7 +49,7 @@ def test_training_goes_the_same_way_to_the_bit(tmp_path, kind) -> None:
 
 @pytest.mark.parametrize("kind", ["plain", "lora"])
 def test_each_set_is_what_extract_says_at_that_step(tmp_path, kind) -> None:
-    watch, tracker = Watch(), PatternTracker({"a": PROBES, "b": OTHERS}, free=True)
+    watch, tracker = Watch(), PatternTracker({"a": PROBES, "b": OTHERS}, online=True)
     trainer = fit(build(kind, dropout=True), tmp_path, [watch, tracker])
     after = weights(trainer.model)
     for step in (0, 1, 2, 4, 5):
@@ -132,6 +137,42 @@ def test_metrics_are_those_of_the_patterns_and_go_to_every_reporter(tmp_path) ->
     assert [log["step"] for log in trainer.state.log_history if "loss" in log] == [2, 4]
 
 
+def test_a_tracker_among_the_callbacks_measures_the_same_and_reaches_no_reporter(tmp_path, caplog) -> None:
+    attached = PatternTracker({"a": PROBES}, every=[0, 2], online=True)
+    fit(build("plain", dropout=False), tmp_path / "a", [attached], max_steps=2)
+    watch, passed = Watch(), PatternTracker({"a": PROBES}, every=[0, 2], online=True)
+    args = SFTConfig(
+        output_dir=str(tmp_path / "b"), max_steps=2, per_device_train_batch_size=3, learning_rate=1e-2,
+        save_strategy="no", report_to=[], use_cpu=True, bf16=False, disable_tqdm=True,
+    )  # fmt: skip
+    data = Dataset.from_list([{key: row[key] for key in ("input_ids", "labels")} for row in ROWS])
+    trainer = SFTTrainer(
+        build("plain", dropout=False), args, train_dataset=data, processing_class=toy_tokenizer(),
+        callbacks=[watch],
+    )  # fmt: skip
+    trainer.add_callback(passed)
+    args.report_to = ["tensorboard"]  # none was made
+    trainer.train()
+    assert passed.metrics == attached.metrics
+    assert any("headprint/a/gini" in log for log in trainer.state.log_history)
+    assert not any("headprint/a/gini" in logs for _, logs in watch.logs)
+    assert "patterns are not sent to tensorboard: call tracker.attach(trainer)" in caplog.text
+    args.report_to = []
+    trainer = SFTTrainer(build("plain", dropout=False), args, train_dataset=data, processing_class=toy_tokenizer())
+    passed.attach(trainer)
+    passed.attach(trainer)
+    assert trainer.callback_handler.callbacks.count(passed) == 1
+
+
+def test_a_tracker_does_not_keep_a_finished_trainer_alive(tmp_path) -> None:
+    tracker = PatternTracker({"a": PROBES}, every=[0])
+    trainer = fit(build("plain", dropout=False), tmp_path, [tracker], max_steps=1)
+    optimizer = weakref.ref(trainer.optimizer.optimizer)
+    del trainer
+    gc.collect()
+    assert optimizer() is None
+
+
 def test_trajectory() -> None:
     tracker = PatternTracker({"a": PROBES, "b": OTHERS})
     rng = np.random.default_rng(0)
@@ -194,18 +235,18 @@ def test_probes_that_cannot_be_used(tmp_path) -> None:
     with pytest.raises(InputError, match="nothing to track"):
         PatternTracker()
     with pytest.raises(InputError, match=r"'a': 5 rows were asked for, there are 4 \(4 rows in memory\)"):
-        PatternTracker({"a": PROBES}, rows=5)
+        PatternTracker({"a": PROBES}, limit=5)
     with pytest.raises(InputError, match=r"nowhere\.jsonl: no such file"):
         PatternTracker("nowhere.jsonl")
     with pytest.raises(InputError, match="called 'a/b'"):
         PatternTracker({"a/b": PROBES})
-    with pytest.raises(InputError, match="'train' is what the free mode calls"):
-        PatternTracker({"train": PROBES}, free=True)
+    with pytest.raises(InputError, match="'train' is what online tracking calls"):
+        PatternTracker({"train": PROBES}, online=True)
     with pytest.raises(InputError, match="placement is 'head'"):
         PatternTracker(PROBES, placement="head")
     unlearnable = [{"id": "z", "input_ids": [5, 6], "labels": [5, -100]}]
     with pytest.raises(InputError, match=r"5 rows were asked for, 5 rows read, 4 kept; .*usable are 4"):
-        fit(build("plain", dropout=False), tmp_path, [PatternTracker({"a": [*PROBES, *unlearnable]}, rows=5)])
+        fit(build("plain", dropout=False), tmp_path, [PatternTracker({"a": [*PROBES, *unlearnable]}, limit=5)])
 
 
 def test_the_trainers_tokenizer_reads_text(tmp_path) -> None:
@@ -221,6 +262,6 @@ def test_the_trainers_tokenizer_reads_text(tmp_path) -> None:
 def test_sharded_weights_are_refused(tmp_path) -> None:
     model = build("plain", dropout=False)
     next(model.parameters()).ds_id = 0  # DeepSpeed's mark under ZeRO stage 3
-    for tracker in (PatternTracker(PROBES), PatternTracker(free=True)):
+    for tracker in (PatternTracker(PROBES), PatternTracker(online=True)):
         with pytest.raises(InputError, match="sharded over processes"):
             fit(model, tmp_path, [tracker])

@@ -18,7 +18,7 @@ from headprint.measure.loss import supervised_mask
 _MEND = "lower learning_rate (or raise warmup_steps); in float16 or bfloat16 try a wider dtype"
 
 
-class Seen(TrainerCallback, ExportableState):  # type: ignore[misc]  # transformers is untyped here
+class TokenCounter(TrainerCallback, ExportableState):  # type: ignore[misc]  # transformers is untyped here
     """Counts the rows and supervised tokens that training passes saw, on this process; kept in checkpoints."""
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class Seen(TrainerCallback, ExportableState):  # type: ignore[misc]  # transform
         return rows, tokens
 
 
-class StopOnNaN(TrainerCallback):  # type: ignore[misc]
+class StopOnDivergence(TrainerCallback):  # type: ignore[misc]
     """Ends a training whose loss is no longer a number, as soon as it is logged."""
 
     def __init__(self) -> None:
@@ -110,7 +110,7 @@ def check_result(model: nn.Module, loss: float, steps: int) -> None:
             raise InputError(f"training diverged: {name} is not finite after step {steps}: {_MEND}")
 
 
-class Bar(TrainerCallback):  # type: ignore[misc]
+class ProgressCallback(TrainerCallback):  # type: ignore[misc]
     """A progress bar of optimizer steps."""
 
     def __init__(self, *, enabled: bool) -> None:

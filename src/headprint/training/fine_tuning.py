@@ -29,17 +29,16 @@ from headprint.data.rows import Source
 from headprint.measure.batching import is_out_of_memory
 from headprint.models import loading as models
 from headprint.models.heads import unwrap
-from headprint.training.callbacks import Bar, Seen, StopOnNaN, check_result
+from headprint.training.callbacks import ProgressCallback, StopOnDivergence, TokenCounter, check_result
 from headprint.training.run_directory import CHECKPOINTS, MODEL, TRACKING, Home, kept, kept_track, named
 from headprint.training.sft_config import lora_config, loss_on, one_line, resolve, sft_config
+from headprint.training.tracker import PatternTracker
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from peft import LoraConfig
     from transformers import TrainerCallback
     from trl import SFTTrainer
-
-    from headprint.training.tracker import PatternTracker
 
 PACKAGES = ("trl", "peft", "accelerate")
 """Whose versions matter to a training, beside :data:`headprint.base.provenance.PACKAGES`."""
@@ -177,7 +176,7 @@ def train(
     if main:
         home.begin(config, sources)
 
-    seen, bar = Seen(), Bar(enabled=show_progress)
+    seen, bar = TokenCounter(), ProgressCallback(enabled=show_progress)
     forward = unwrap(model).__dict__.get("forward")
     started = time.perf_counter()
     try:
@@ -188,8 +187,11 @@ def train(
             eval_dataset=held_out,
             processing_class=tokenizer,
             peft_config=adapter,
-            callbacks=[*callbacks, *([tracker] if tracker else []), seen, bar, StopOnNaN()],
+            callbacks=[*callbacks, *([tracker] if tracker else []), seen, bar, StopOnDivergence()],
         )
+        for callback in (*callbacks, tracker):
+            if isinstance(callback, PatternTracker):
+                callback.attach(trainer)
         checkpoint = home.last_checkpoint()
         outcome = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except (RuntimeError, MemoryError) as error:
@@ -233,7 +235,6 @@ def train(
 def _tracker(track: Mapping[str, Any] | None, out: Path) -> PatternTracker | None:
     if track is None:
         return None
-    from headprint.training.tracker import PatternTracker
 
     try:
         return PatternTracker(**track, out=out)

@@ -73,13 +73,13 @@ class TrainingTap:
             (n, L, H) on the CPU, of the n rows with a supervised token; NaN where there is no head.
 
         Raises:
-            InputError: The loss was not a mean over tokens, so that no level of an example can be told from it.
+            InputError: The loss was not a mean over tokens, so the level of an example cannot be recovered from it.
         """
         supervised, weights = self._supervised, self._weights
         if supervised is None or weights is None:
             raise InputError(
                 "the training loss was not made of the token losses that the model returned, so levels cannot be read "
-                "out of it: use the trainer's own loss, or probes instead of the free mode"
+                "out of it: use the trainer's own loss, or probes instead of online tracking"
             )
         counts = supervised.sum(1)
         totals = (weights * supervised).sum(1)  # w · n_i
@@ -87,7 +87,7 @@ class TrainingTap:
         if (((weights - even[:, None]).abs() * supervised).amax(1) > _EVEN * even.abs()).any():
             raise InputError(
                 "the training loss weighs one token of an example more than another (such as loss_type 'dft'), so "
-                "levels of the mean loss cannot be read out of it: use probes instead of the free mode"
+                "levels of the mean loss cannot be read out of it: use probes instead of online tracking"
             )
         here, scale = (counts > 0).cpu(), totals.cpu()
         measured = self._tap.levels(placement)[here] / scale[here][:, None, None]
@@ -103,7 +103,7 @@ class TrainingTap:
         if labels is None:
             raise InputError(
                 "the trainer calls the model without labels, so its loss cannot be taken apart by example "
-                "(label smoothing, or a loss function of your own): use probes instead of the free mode"
+                "(label smoothing, or a loss function of your own): use probes instead of online tracking"
             )
         if "cu_seq_lens_q" in kwargs or ("position_ids" in kwargs and "attention_mask" not in kwargs):
             raise InputError(PACKED)
@@ -116,7 +116,7 @@ class TrainingTap:
         if _wants_gradient(getattr(output, "aux_loss", None)):
             raise InputError(
                 "the router's balancing loss is part of the training loss and belongs to no example: "
-                "set router_aux_loss_coef to 0, or use probes instead of the free mode"
+                "set router_aux_loss_coef to 0, or use probes instead of online tracking"
             )
         log_probs, loss = (getattr(output, name, None) for name in ("log_probs", "loss"))
         if _wants_gradient(log_probs):
@@ -135,8 +135,8 @@ class TrainingTap:
 
 
 PACKED = (
-    "packed or padding-free rows hold several examples each, and their levels are not told apart: "
-    "set packing and padding_free to false, or use probes instead of the free mode"
+    "packed or padding-free rows hold several examples each, and their levels cannot be separated: "
+    "set packing and padding_free to false, or use probes instead of online tracking"
 )
 
 

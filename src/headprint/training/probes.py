@@ -32,7 +32,7 @@ class Probe:
         name: Of the task; with ``out`` also of a directory.
         source: As :func:`headprint.data.rows.read_rows`; an iterator is read into a list.
         split: Of a folder, hub id or laboratory task.
-        rows: How many of them, from the beginning; None takes all.
+        limit: Only the first so many rows, which must be there; None takes all.
         max_length: Tokens of one at most.
         out: Where ``NAME/step-00000008/`` is made; None keeps the sets in memory.
         options: For :func:`headprint.measure.extraction.extract`: what decides the numbers of a set.
@@ -47,7 +47,7 @@ class Probe:
         source: data.Source,
         *,
         split: str,
-        rows: int | None,
+        limit: int | None,
         max_length: int | None,
         out: Path | None,
         options: dict[str, Any],
@@ -55,14 +55,14 @@ class Probe:
         if not _NAME.fullmatch(name):
             raise InputError(f"a task cannot be called {name!r}: use letters, digits, and . _ + - inside the name")
         self.name, self.source = name, list(source) if isinstance(source, Iterator) else source
-        self.split, self.rows, self.max_length = split, rows, max_length
+        self.split, self.limit, self.max_length = split, limit, max_length
         self.home = out / name if out else None
         self.sets: dict[int, PatternSet] = {}
         self._options = options
         self._examples: list[dict[str, Any]] = []
         self._content = ""
         self._verified = False
-        wanted = 1 if rows is None else rows
+        wanted = 1 if limit is None else limit
         found = sum(1 for _ in islice(data.read_rows(self.source, split=split), wanted))
         if found < wanted or wanted < 1:
             raise self._too_few(found, "there are")
@@ -77,9 +77,9 @@ class Probe:
         Raises:
             InputError: A row cannot be used, or the directory holds something else.
         """
-        stream = ExampleStream(self.source, tokenizer, max_length=self.max_length, split=self.split, limit=self.rows)
+        stream = ExampleStream(self.source, tokenizer, max_length=self.max_length, split=self.split, limit=self.limit)
         self._examples = [{"id": e.id, "input_ids": e.input_ids, "labels": e.labels} for e in stream]
-        if self.rows is not None and len(self._examples) < self.rows:
+        if self.limit is not None and len(self._examples) < self.limit:
             raise self._too_few(len(self._examples), f"{stream.report}; usable are")
         self._content = data.fingerprint(self._examples)
         self.sets = {}
@@ -128,7 +128,7 @@ class Probe:
 
     def _too_few(self, found: int, there_are: str) -> InputError:
         return InputError(
-            f"probes {self.name!r}: {self.rows} rows were asked for, {there_are} {found} "
+            f"probes {self.name!r}: {self.limit} rows were asked for, {there_are} {found} "
             f"({data.describe(self.source)}): ask for fewer, or give more"
         )
 

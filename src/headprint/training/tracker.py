@@ -1,26 +1,26 @@
 """Activation patterns along training, by a callback for any transformers ``Trainer``.
 
     tracker = PatternTracker({"math": "probes.jsonl"}, every="dense", out="tracks")
-    SFTTrainer(..., callbacks=[tracker]).train()
+    tracker.attach(trainer)
+    trainer.train()
     tracker.sets["math"][8]          # a PatternSet: the probes' levels after 8 steps
     tracker.trajectory("math")       # Figure 5 of arXiv 2409.15820: correlation and MSE against the start
 
 Training goes the same way with and without it, to the bit: probes run in evaluation mode, on frozen weights, and leave
-random number generators, gradients, flags and modes as they found them; the gates of the free mode are identities.
+random number generators, gradients, flags and modes as they found them; the gates of online tracking are identities.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
+import logging
+import weakref
+from collections.abc import Callable, Mapping
 from math import isfinite
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, get_args
 
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.trainer_callback import CallbackHandler
 
 from headprint.analysis.comparison import Trajectory, trajectory
 from headprint.base.errors import InputError
@@ -32,19 +32,24 @@ from headprint.training.probes import Probe
 from headprint.training.schedule import Every, Schedule
 
 if TYPE_CHECKING:
+    from transformers import Trainer
+    from transformers.trainer_callback import CallbackHandler
+
     from headprint.analysis.comparison import CorrelationMethod
     from headprint.analysis.intervals import Bootstrap
 
 TRAINING = "train"
-"""The name under which the free mode reports."""
+"""The name under which online tracking reports."""
+
+_logger = logging.getLogger(__name__)
 
 
 class PatternTracker(TrainerCallback):  # type: ignore[misc]  # transformers is untyped here
     """Measures activation patterns while a ``Trainer`` trains.
 
     *Probes* are held-out rows whose levels are measured at chosen steps; step s is the model after s optimizer steps.
-    The *free* mode reads the levels of the training batches out of the training backward itself, and gives one pattern
-    for the examples between two chosen steps: nothing is measured twice, but each pattern is of other examples.
+    *Online* tracking reads the levels of the training batches out of the training backward itself, and gives one
+    pattern for the examples between two chosen steps: nothing is measured twice, but each pattern is of other examples.
 
     What is measured is also logged, as ``headprint/NAME/correlation``, ``mse`` (both against NAME's first pattern),
     ``gini``, ``cv``, ``kurtosis`` and ``loss``, to the trainer's log history and to whatever its ``report_to`` names.
@@ -52,7 +57,7 @@ class PatternTracker(TrainerCallback):  # type: ignore[misc]  # transformers is 
     Args:
         probes: Held-out rows by task name (as :func:`headprint.data.rows.read_rows` takes them), or of one task.
         every: At which steps (:data:`headprint.training.schedule.Every`).
-        rows: Rows of each task, from its beginning. None takes all.
+        limit: Only the first so many rows of each task, which must have them; None takes all.
         split: Which split of a folder, hub id or laboratory task.
         out: Directory for ``NAME/step-00000008/``, pattern sets as :func:`headprint.load` opens them; what a killed and
             resumed run has there is kept. None keeps the levels in memory.
@@ -61,11 +66,11 @@ class PatternTracker(TrainerCallback):  # type: ignore[misc]  # transformers is 
         max_length: Tokens of a probe at most; None does not cut.
         batch_tokens: Tokens per batch of probes; None finds a budget.
         compute_dtype: Compute probes in this lower precision by autocast; None in that of the weights.
-        free: True reads the training batches, in windows between the steps of ``every``; an integer k, of k steps.
+        online: True reads the training batches, in windows between the steps of ``every``; an integer k, of k steps.
 
     Attributes:
-        free_patterns: step -> :class:`~headprint.patterns.pattern_set.Pattern` of the training examples since the step
-            before it.
+        online_patterns: step -> :class:`~headprint.patterns.pattern_set.Pattern` of the training examples since the
+            step before it.
         metrics: name -> step -> what was logged.
 
     Raises:
@@ -79,7 +84,7 @@ class PatternTracker(TrainerCallback):  # type: ignore[misc]  # transformers is 
         probes: Mapping[str, Source] | Source | None = None,
         *,
         every: Every = "dense",
-        rows: int | None = None,
+        limit: int | None = None,
         split: str = "test",
         out: str | Path | None = None,
         tokenizer: Any = None,
@@ -87,30 +92,44 @@ class PatternTracker(TrainerCallback):  # type: ignore[misc]  # transformers is 
         max_length: int | None = None,
         batch_tokens: int | None = None,
         compute_dtype: str | None = None,
-        free: int | bool = False,
+        online: int | bool = False,
     ) -> None:
-        if probes is None and not free:
-            raise InputError("nothing to track: give probes, or free=True")
+        if probes is None and not online:
+            raise InputError("nothing to track: give probes, or online=True")
         if placement not in get_args(Placement):
             raise InputError(f"placement is {placement!r}; it wants one of {', '.join(get_args(Placement))}")
         self.schedule = Schedule(every)
-        self.free = self.schedule if free is True else Schedule(free) if free else None
+        self.online = self.schedule if online is True else Schedule(online) if online else None
         self.out = Path(out) if out else None
         named = {} if probes is None else probes if isinstance(probes, Mapping) else {"probe": probes}
-        if self.free and TRAINING in named:
+        if self.online and TRAINING in named:
             raise InputError(
-                f"{TRAINING!r} is what the free mode calls the training examples: name the probes otherwise"
+                f"{TRAINING!r} is what online tracking calls the training examples: give the probes another name"
             )
         self._tokenizer, self._placement = tokenizer, placement
         options = {"placement": placement, "batch_tokens": batch_tokens, "compute_dtype": compute_dtype}
         self._probes = {
-            name: Probe(name, source, split=split, rows=rows, max_length=max_length, out=self.out, options=options)
+            name: Probe(name, source, split=split, limit=limit, max_length=max_length, out=self.out, options=options)
             for name, source in named.items()
         }
+        self._handler: Callable[[], CallbackHandler | None] = lambda: None
         self._start()
 
+    def attach(self, trainer: Trainer) -> None:
+        """Follow a trainer: become one of its callbacks, and send metrics to whatever its ``report_to`` names.
+
+        Passed as ``callbacks=[tracker]`` instead, the tracker measures and stores the same patterns. But a callback
+        does not know its trainer, so metrics then reach ``trainer.state.log_history`` and no reporter.
+
+        Args:
+            trainer: One that is not training yet.
+        """
+        if self not in trainer.callback_handler.callbacks:
+            trainer.add_callback(self)
+        self._handler = weakref.ref(trainer.callback_handler)  # weak: it holds the model and the optimizer
+
     def _start(self) -> None:
-        self.free_patterns: dict[int, Pattern] = {}
+        self.online_patterns: dict[int, Pattern] = {}
         self.metrics: dict[str, dict[int, dict[str, float]]] = {}
         self._first: dict[str, Pattern] = {}
         self._tap: TrainingTap | None = None
@@ -145,7 +164,7 @@ class PatternTracker(TrainerCallback):  # type: ignore[misc]  # transformers is 
         return trajectory([sets[name][step] for step in sorted(sets[name])], method=method, bootstrap=bootstrap)
 
     def close(self) -> None:
-        """Take the free mode's hooks off the model. Wanted after an error in the middle of a training step only."""
+        """Take the hooks of online tracking off the model, which an error inside a training step leaves there."""
         if self._tap:
             self._tap.__exit__()
 
@@ -155,13 +174,15 @@ class PatternTracker(TrainerCallback):  # type: ignore[misc]  # transformers is 
         """Read the probes, and measure the model as it is before the first step."""
         model, step = kwargs["model"], state.global_step
         _refuse_sharded(args, model)
+        if args.report_to and not self._handler() and state.is_world_process_zero:
+            _logger.warning("patterns are not sent to %s: call tracker.attach(trainer)", ", ".join(args.report_to))
         self.close()
         self._start()
-        if self.free:
+        if self.online:
             if getattr(args, "packing", False) or getattr(args, "padding_free", False):
                 raise InputError(PACKED)
             if args.torch_compile:
-                raise InputError("the free mode's gates come and go, which a compiled model does not see: use probes")
+                raise InputError("a compiled model does not see the gates of online tracking come and go: use probes")
             self._tap = TrainingTap(model)
             self._running = RunningPattern(self._tap.heads, self._placement)
         if not state.is_world_process_zero:
@@ -172,7 +193,7 @@ class PatternTracker(TrainerCallback):  # type: ignore[misc]  # transformers is 
             self._measure(args, state, control, model)
 
     def on_step_begin(self, *_: Any, **__: Any) -> None:
-        """Open the gates of the free mode, which are there in training passes only."""
+        """Open the gates of online tracking, which are there in training passes only."""
         if self._tap:
             self._tap.__enter__()
 
@@ -191,7 +212,7 @@ class PatternTracker(TrainerCallback):  # type: ignore[misc]  # transformers is 
         """Measure, if it is time."""
         step = state.global_step
         last = control.should_training_stop or step >= state.max_steps
-        if self.free and self.free.due(step, last=last):
+        if self.online and self.online.due(step, last=last):
             self._close_window(args, state, control)
         if self.schedule.due(step, last=last) and state.is_world_process_zero:
             self._measure(args, state, control, kwargs["model"])
@@ -210,9 +231,9 @@ class PatternTracker(TrainerCallback):  # type: ignore[misc]  # transformers is 
             levels = probe.measure(model, state.global_step)
             if name not in self._first:
                 self._first[name] = probe.sets[min(probe.sets)].pattern()
-            logs |= self._told(name, state.global_step, levels.pattern(), loss=float(levels.losses.mean()))
+            logs |= self._record(name, state.global_step, levels.pattern(), loss=float(levels.losses.mean()))
         if logs:
-            _log(logs, args, state, control)
+            self._log(logs, args, state, control)
 
     def _close_window(self, args: TrainingArguments, state: TrainerState, control: TrainerControl) -> None:
         values, examples = self._running.take(args.device)
@@ -220,15 +241,15 @@ class PatternTracker(TrainerCallback):  # type: ignore[misc]  # transformers is 
             return
         about = {"model": {"step": state.global_step}, "data": {"source": "training batches"}, "examples": examples}
         pattern = Pattern(values.numpy(), {**about, "placement": self._placement, "loss": "mean"})
-        self.free_patterns[state.global_step] = pattern
+        self.online_patterns[state.global_step] = pattern
         if self.out:
             (self.out / TRAINING).mkdir(parents=True, exist_ok=True)
             pattern.save(self.out / TRAINING / f"step-{state.global_step:08d}.safetensors")
         self._first.setdefault(TRAINING, pattern)
-        _log(self._told(TRAINING, state.global_step, pattern), args, state, control)
+        self._log(self._record(TRAINING, state.global_step, pattern), args, state, control)
 
-    def _told(self, name: str, step: int, pattern: Pattern, **more: float) -> dict[str, float]:
-        """The metrics of one pattern, kept here and ready to be logged."""
+    def _record(self, name: str, step: int, pattern: Pattern, **more: float) -> dict[str, float]:
+        """Keep the metrics of one pattern, and name them for the log."""
         first = self._first[name]
         found = {"correlation": pattern.correlation(first), "mse": pattern.mse(first), **more}
         if self._placement != "none":  # of signed means these say nothing
@@ -237,21 +258,16 @@ class PatternTracker(TrainerCallback):  # type: ignore[misc]  # transformers is 
         self.metrics.setdefault(name, {})[step] = found
         return {f"headprint/{name}/{key}": value for key, value in found.items()}
 
-
-def _log(logs: dict[str, float], args: TrainingArguments, state: TrainerState, control: TrainerControl) -> None:
-    """Do what ``Trainer.log`` does, without disturbing the trainer's own logs.
-
-    A callback is not told its trainer; the reporters are reached through the handler that is calling it.
-    """
-    logs = {**logs, "epoch": float(state.epoch or 0)}
-    state.log_history.append({**logs, "step": state.global_step})
-    frame: FrameType | None = sys._getframe()
-    while frame and not isinstance(frame.f_locals.get("self"), CallbackHandler):
-        frame = frame.f_back
-    if frame:
-        due = control.should_log
-        frame.f_locals["self"].on_log(args, state, control, logs)
-        control.should_log = due  # the handler takes this for the trainer's own log of the step
+    def _log(
+        self, logs: dict[str, float], args: TrainingArguments, state: TrainerState, control: TrainerControl
+    ) -> None:
+        """Do what ``Trainer.log`` does, without disturbing the trainer's own logs (TRL's empties its running means)."""
+        logs = {**logs, "epoch": float(state.epoch or 0)}
+        state.log_history.append({**logs, "step": state.global_step})
+        if handler := self._handler():
+            due = control.should_log
+            handler.on_log(args, state, control, logs)
+            control.should_log = due  # the handler takes this for the trainer's own log of the step
 
 
 def _refuse_sharded(args: TrainingArguments, model: nn.Module) -> None:

@@ -89,15 +89,16 @@ def train(
             rich_help_panel=_TRACKING,
         ),
     ] = None,
-    track_rows: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Of each task. \\[default: all]", rich_help_panel=_TRACKING)
+    track_limit: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Only the first rows of each task.", rich_help_panel=_TRACKING),
     ] = None,
     track_split: Annotated[
         str | None, typer.Option(metavar="SPLIT", help="Of these data. \\[default: test]", rich_help_panel=_TRACKING)
     ] = None,
-    track_free: Annotated[
+    track_online: Annotated[
         bool,
-        typer.Option("--track-free", help="Read the training batches' patterns, too.", rich_help_panel=_TRACKING),
+        typer.Option("--track-online", help="Follow the training batches, too.", rich_help_panel=_TRACKING),
     ] = False,
     dtype: Annotated[
         common.Dtype | None,
@@ -129,9 +130,9 @@ def train(
         tracked = {
             "probes": _probes(track) if track else None,
             "every": _every(track_every) if track_every else None,
-            "rows": track_rows,
+            "limit": track_limit,
             "split": track_split,
-            "free": track_free or None,
+            "online": track_online or None,
         }
         if tracked := {name: value for name, value in tracked.items() if value is not None}:
             given["track"] = given.get("track", {}) | tracked
