@@ -807,7 +807,7 @@ def test_gains_are_paired(seeds: int) -> None:
                     for seed in range(seeds)
                 ]  # fmt: skip
                 values = differences[0] if seeds == 1 else [sum(each) / n for each in differences]
-                assert cell[f"{prefix}_{name}"] == pytest.approx(mean_of(values))
+                assert cell[f"{prefix}_{name}"] == pytest.approx(vars(mean_of(values)))
                 middle, half = np.mean(values), stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
                 assert cell[f"{prefix}_{name}"]["low"] == pytest.approx(middle - half)
 

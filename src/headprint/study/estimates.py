@@ -1,29 +1,51 @@
-"""Numbers with intervals as ``results.json`` holds them: ``{"value", "low", "high"}``, null where there is none."""
+"""Numbers with intervals, as ``results.json`` holds them: ``{"value", "low", "high"}``, null where there is none."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pydantic.dataclasses import dataclass
 
 from headprint.analysis.intervals import mean_interval
+from headprint.study.records import STRICT
 
-Estimate: TypeAlias = Mapping[str, float | None]
 
-NOTHING: Estimate = {"value": None, "low": None, "high": None}
+@dataclass(frozen=True, config=STRICT)
+class Estimate:
+    """A number and the ends of its 95% interval.
+
+    Attributes:
+        value: The number; None if there is none.
+        low: Lower end; None without an interval.
+        high: Upper end.
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+    def __getitem__(self, name: str) -> float | None:
+        """A field by name."""
+        found: float | None = getattr(self, name)
+        return found
+
+
+NOTHING = Estimate(None)
 
 
 def value_of(estimate: Any) -> float | None:
     """The number of an estimate, or a plain number; None where there is none."""
-    found = estimate.get("value") if isinstance(estimate, Mapping) else estimate
+    found = estimate["value"] if isinstance(estimate, Mapping | Estimate) else estimate
     return float(found) if isinstance(found, int | float) and math.isfinite(found) else None
 
 
 def ends_of(estimate: Any) -> tuple[float, float] | None:
     """The ends of an estimate's interval, if it has one."""
-    if not isinstance(estimate, Mapping):
+    if not isinstance(estimate, Mapping | Estimate):
         return None
-    low, high = value_of(estimate.get("low")), value_of(estimate.get("high"))
+    low, high = value_of(estimate["low"]), value_of(estimate["high"])
     return None if low is None or high is None else (low, high)
 
 
@@ -35,7 +57,14 @@ def values_of(estimates: Iterable[Any]) -> list[float]:
 def mean_of(values: Iterable[float], confidence: float = 0.95) -> Estimate:
     """Mean with Student's interval; of a single number only the number."""
     known = list(values)
-    return mean_interval(known, confidence).to_dict() if known else NOTHING
+    return Estimate(**mean_interval(known, confidence).to_dict()) if known else NOTHING
+
+
+def average(estimates: Sequence[Estimate | None]) -> Estimate | None:
+    """The mean over seeds with Student's interval; of a single seed its own estimate; None if a seed has none."""
+    if any(each is None for each in estimates):
+        return None
+    return estimates[0] if len(estimates) == 1 else mean_of(values_of(estimates))
 
 
 def difference(a: Any, b: Any) -> Estimate:
@@ -49,12 +78,12 @@ def difference(a: Any, b: Any) -> Estimate:
         return NOTHING
     ends_x, ends_y = ends_of(a), ends_of(b)
     if ends_x is None or ends_y is None:
-        return {"value": x - y, "low": None, "high": None}
-    return {
-        "value": x - y,
-        "low": x - y - math.hypot(x - ends_x[0], ends_y[1] - y),
-        "high": x - y + math.hypot(ends_x[1] - x, y - ends_y[0]),
-    }
+        return Estimate(x - y)
+    return Estimate(
+        x - y,
+        x - y - math.hypot(x - ends_x[0], ends_y[1] - y),
+        x - y + math.hypot(ends_x[1] - x, y - ends_y[0]),
+    )
 
 
 def number(value: float | None, digits: int | None = 2, *, percent: bool = False, signed: bool = False) -> str:

@@ -19,6 +19,7 @@ from headprint.study.estimates import mean_of, value_of, values_of
 from headprint.study.jobs import Job
 from headprint.study.paper import PAPER
 from headprint.study.plan import Plan
+from headprint.study.records import plain
 from headprint.study.stages import applications
 
 Exhibit = dict[str, Any]
@@ -97,7 +98,7 @@ def averaged(estimates: Sequence[Any]) -> Any:
         return estimates[0]
     if "value" not in estimates[0]:
         return {name: averaged([each[name] for each in estimates]) for name in estimates[0]}
-    return mean_of(values_of(estimates))
+    return plain(mean_of(values_of(estimates)))
 
 
 def _base_rates(config: StudyConfig, laid: Plan, read: Results) -> Exhibit:
@@ -227,7 +228,7 @@ def _over_fits(fits: Sequence[Row]) -> Row:
     ranks = [float(fit["named_rank"]) for fit in fits if fit["named_rank"]]
 
     def mean(values: Iterable[float | None]) -> Any:
-        return mean_of(value for value in values if value is not None)
+        return plain(mean_of(value for value in values if value is not None))
 
     return {
         "seeds": len(fits),

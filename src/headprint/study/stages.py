@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from headprint.study.config import StudyConfig
-from headprint.study.estimates import Estimate, mean_of, values_of
+from headprint.study.estimates import mean_of, values_of
 from headprint.study.jobs import Job
 from headprint.study.plan import Key, Plan
+from headprint.study.records import plain
 
 if TYPE_CHECKING:
     from headprint.study.exhibits import Results
@@ -129,7 +130,7 @@ def _summary(rows: list[Row], answers: Mapping[Key, list[Row]]) -> list[Row]:
         cell: Row = {"model": model, "target": target, "arm": arm, "seeds": len(own)}
         for name, column in _COLUMNS:
             known = [row[name] for row in own if row[name] is not None]
-            cell[name] = None if not known else known[0] if len(own) == 1 else mean_of(values_of(known))
+            cell[name] = None if not known else known[0] if len(own) == 1 else plain(mean_of(values_of(known)))
             for prefix, other in (("gain", "target"), ("over_random", "random")):
                 pairs = [
                     (answers[model, target, arm, str(row["seed"])], answers[model, target, other, str(row["seed"])])
@@ -141,9 +142,9 @@ def _summary(rows: list[Row], answers: Mapping[Key, list[Row]]) -> list[Row]:
     return summary
 
 
-def _gain(pairs: list[tuple[list[Row], list[Row]]], column: str) -> Estimate:
+def _gain(pairs: list[tuple[list[Row], list[Row]]], column: str) -> Any:
     """How much more of a column the first of each pair has, on the same test rows."""
     rises = [
         [float(a[column]) - float(b[column]) for a, b in zip(first, second, strict=True)] for first, second in pairs
     ]
-    return mean_of(rises[0]) if len(rises) == 1 else mean_of(sum(each) / len(each) for each in rises)
+    return plain(mean_of(rises[0] if len(rises) == 1 else (sum(each) / len(each) for each in rises)))

@@ -1,0 +1,21 @@
+"""One file for each claim of the paper, and for each question of our own: its settings in the config, the work of its
+jobs, which jobs it needs, the types of its numbers, and what a reader sees of them. :data:`CHAPTERS` lists them in the
+order of the report; a new one is a file and a line here.
+"""
+
+from typing import Any
+
+from headprint.study.chapters import ablation, base_rates, composition, early_change, mixture, selection, spread
+from headprint.study.chapters.chapter import Chapter
+
+CHAPTERS: tuple[Chapter[Any], ...] = (
+    base_rates.CHAPTER,
+    spread.CHAPTER,
+    composition.CHAPTER,
+    early_change.CHAPTER,
+    mixture.CHAPTER,
+    selection.CHAPTER,
+    ablation.CHAPTER,
+)
+
+__all__ = ["CHAPTERS", "Chapter"]
