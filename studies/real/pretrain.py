@@ -27,11 +27,16 @@ def texts(data: Path) -> tuple[list[str], list[str]]:
     """Documents to learn from, and some that are held out."""
     found = []
     for file in sorted(data.glob("*/train.jsonl")):
-        rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        rows = [json.loads(line) for line in lines_of(file)]
         rows = rows if file.parent.name == "pool" else rows[:PER_TASK]
         found += [LABEL.sub("", row["prompt"]).strip() + "\n" + row["completion"].strip() for row in rows]
     random.Random(0).shuffle(found)
     return found[300:], found[:300]
+
+
+def lines_of(file: Path) -> list[str]:
+    r"""Lines as JSON Lines has them: only \n ends one, and text may hold U+2028."""
+    return file.read_text(encoding="utf-8").removesuffix("\n").split("\n")
 
 
 def endless(data: Path) -> Callable[[int], Iterator[str]]:
@@ -51,7 +56,7 @@ def endless(data: Path) -> Callable[[int], Iterator[str]]:
 def write_rest(data: Path, out: Path) -> None:
     """TASK/train.jsonl and TASK/test.jsonl of the rows that are not learned from, for the study to fine-tune on."""
     for file in sorted(data.glob("*/*.jsonl")):
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = lines_of(file)
         task, part = file.parent.name, file.name
         kept = lines[PER_TASK:] if part == "train.jsonl" and task != "pool" else lines
         (out / task).mkdir(parents=True, exist_ok=True)
@@ -66,8 +71,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float)
     given = parser.parse_args()
     settings = Settings(steps=given.steps, vocab_size=2048, short=256)
-    write_rest(given.data, given.out / "data")
     record = pretrain(settings, given.out, minutes=given.minutes, text_of=endless(given.data))
+    write_rest(given.data, given.out / "data")
     print({key: value for key, value in record.items() if key != "losses"})
 
 

@@ -11,8 +11,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 
 from headprint import lab
 from headprint.base.errors import InputError
+from headprint.base.run_directory import RunDirectory
 from headprint.lab.corpus import documents
 from headprint.lab.pretrain import (
+    PRETRAINING,
     TOKENIZER_DOCUMENTS,
     Settings,
     batches,
@@ -62,8 +64,18 @@ def test_a_resumed_run_ends_with_the_same_weights(finished: Path, tmp_path: Path
 
 
 def test_other_settings_do_not_resume(finished: Path) -> None:
-    with pytest.raises(InputError, match="other settings"):
+    with pytest.raises(InputError, match="other settings: seed is 0 there and 1 here"):
         pretrain(dataclasses.replace(TINY, seed=1), finished)
+
+
+def test_one_process_at_a_time_and_nobody_elses_directory(tmp_path: Path) -> None:
+    other = RunDirectory(tmp_path / "run", PRETRAINING).begin(b'{"settings": {}}')
+    with other, pytest.raises(InputError, match="another process is writing"):
+        pretrain(TINY, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "pretraining.json").write_text("[]")
+    with pytest.raises(InputError, match="not the record of a pretraining"):
+        pretrain(TINY, tmp_path)
 
 
 def test_the_saved_model_loads_in_float32_with_bfloat16_values(finished: Path) -> None:

@@ -5,6 +5,7 @@ attention, AdamW under a schedule of warm-up, constant rate, linear decay. One C
 """
 
 import argparse
+import io
 import itertools
 import json
 import math
@@ -19,10 +20,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from headprint.base.errors import InputError
+from headprint.base.files import read_json, to_json, write_atomically, write_json
+from headprint.base.run_directory import RunDirectory, RunKind
 from headprint.lab.corpus import documents
 from headprint.lab.tokenizer import train_tokenizer
 
 TOKENIZER_DOCUMENTS = 20_000
+STATE, RECORD = "state.pt", "pretraining.json"
 
 Text: TypeAlias = Callable[[int], Iterator[str]]
 
@@ -67,6 +71,23 @@ class Settings:
     """Standard deviation of the initial weights: about 1/√width, as Llama's 0.02 is for a width of 4096."""
     bf16: bool = True
     """bfloat16 matrix products under autocast; weights and optimiser stay in float32."""
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """The settings in a ``pretraining.json``.
+
+    Raises:
+        InputError: It is not the record of a pretraining.
+    """
+    record = read_json(path)
+    settings = record.get("settings") if isinstance(record, dict) else None
+    if not isinstance(settings, dict):
+        raise InputError(f"{path} is not the record of a pretraining: choose another directory (--out)")
+    return settings
+
+
+PRETRAINING = RunKind(name="pretraining", record=RECORD, read=read_settings, progress=(STATE,), leftovers=("model",))
+"""What the directory of a pretraining looks like to :class:`headprint.base.run_directory.RunDirectory`."""
 
 
 def build_model(settings: Settings, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
@@ -197,7 +218,8 @@ def pretrain(
 
     Args:
         settings: everything that determines the result.
-        out: receives `model/` (Hugging Face layout), `state.pt` for resuming, and `pretraining.json`.
+        out: new, empty, or of a run with these settings; receives `model/` (Hugging Face layout), `state.pt` for
+            resuming, and `pretraining.json`.
         minutes: stop after so long, keeping the state; the next call with the same settings goes on from there.
         save_every: seconds between checkpoints.
         compile_model: use torch.compile.
@@ -207,15 +229,38 @@ def pretrain(
         What `pretraining.json` holds: settings, steps done, tokens, losses, throughput.
 
     Raises:
-        InputError: `out` holds a run with other settings.
+        InputError: `out` holds a run with other settings or somebody else's files, or another process writes there.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    state_path, model_path = out / "state.pt", out / "model"
+    chosen = asdict(settings)
+    run = RunDirectory(out, PRETRAINING)
+    with run.begin(to_json({"settings": chosen}).encode(), chosen):
+        record = _pretrain(
+            settings,
+            out,
+            resumed=run.resumed,
+            minutes=minutes,
+            save_every=save_every,
+            compile_model=compile_model,
+            text_of=text_of,
+        )
+        run.finish()
+    return record
+
+
+def _pretrain(
+    settings: Settings,
+    out: Path,
+    *,
+    resumed: bool,
+    minutes: float | None,
+    save_every: float,
+    compile_model: bool,
+    text_of: Text,
+) -> dict[str, Any]:
+    state_path, model_path = out / STATE, out / "model"
     started = time.monotonic()
-    if state_path.exists():
+    if resumed:
         state: dict[str, Any] = torch.load(state_path, weights_only=True)
-        if state["settings"] != json.loads(json.dumps(asdict(settings))):
-            raise InputError(f"{out}: holds a run with other settings; choose another --out or remove it")
         tokenizer = PreTrainedTokenizerFast.from_pretrained(model_path)
         model = build_model(settings, tokenizer)
         model.load_state_dict(state["model"])
@@ -232,19 +277,10 @@ def pretrain(
     def checkpoint(step: int) -> dict[str, Any]:
         seconds = state["seconds"] + time.monotonic() - started
         save(model, tokenizer, model_path)
-        part = state_path.with_suffix(".part")
-        torch.save(
-            {
-                "settings": json.loads(json.dumps(asdict(settings))),
-                "step": step,
-                "seconds": seconds,
-                "losses": losses,
-                "model": model.state_dict(),
-                "optimizer": optimizer.state_dict(),
-            },
-            part,
-        )
-        part.replace(state_path)
+        weights = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+        buffer = io.BytesIO()
+        torch.save({"step": step, "seconds": seconds, "losses": losses, **weights}, buffer)
+        write_atomically(state_path, buffer.getbuffer())
         record = {
             "settings": asdict(settings),
             "parameters": model.num_parameters(),
@@ -256,7 +292,7 @@ def pretrain(
             "losses": losses,
             "torch": torch.__version__,
         }
-        (out / "pretraining.json").write_text(json.dumps(record, indent=1) + "\n")
+        write_json(out / RECORD, record)
         return record
 
     runner = torch.compile(model) if compile_model else model
