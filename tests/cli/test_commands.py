@@ -29,6 +29,7 @@ from headprint.measure.levels import Loss
 from headprint.models import loading as models
 from headprint.patterns.pattern import Pattern
 from headprint.patterns.pattern_set import PatternSet, Placement
+from support.numerics import FLOAT32, error
 from support.toy_models import toy_model
 from support.toy_tokenizers import toy_tokenizer
 
@@ -181,7 +182,7 @@ def test_extract_show_and_diff_from_the_shell(tmp_path, model, data, levels) -> 
     read = ExampleStream(data, AutoTokenizer.from_pretrained(model))
     assert told["tokens"] == sum(len(example.input_ids) for example in read)
     assert told["tokens_per_second"] > told["tokens"] / told["seconds"] > 0  # loading the model is not counted
-    assert np.allclose(PatternSet.load(out).values, PatternSet.load(levels).values, rtol=1e-5, atol=1e-9)
+    assert error(PatternSet.load(out).values, PatternSet.load(levels).values) <= FLOAT32
     assert sorted(path.name for path in out.iterdir() if path.name[0] != ".") == [
         "manifest.json",
         "part-00000.parquet",
@@ -418,7 +419,7 @@ def test_show_of_a_file_as_json(patterns, capsys) -> None:
 def test_show_takes_the_placement_of_a_set(levels, patterns, capsys) -> None:
     assert run(["show", str(levels), "--placement", "none", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert np.allclose(told["values"], PatternSet.load(levels).values.mean(0), atol=1e-7)
+    assert error(told["values"], PatternSet.load(levels).values.mean(0)) <= FLOAT32
     assert told["gini"] is None
     assert "extract again" in refusal(capsys, "show", levels, "--placement", "token")
     assert "give the pattern set's directory" in refusal(capsys, "show", patterns[0], "--placement", "none")
@@ -535,7 +536,7 @@ def test_verify_tells_exact_from_refused(tmp_path, model, capsys) -> None:
     assert run(["verify", str(model), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["exact"] is True
-    assert 0 <= told["error_within_kernel"] < 1e-5
+    assert 0 <= told["error_within_kernel"] <= FLOAT32
     toy_model("diffllama").save_pretrained(tmp_path)
     toy_tokenizer().save_pretrained(tmp_path)
     assert run(["verify", str(tmp_path), "--json"]) == 2

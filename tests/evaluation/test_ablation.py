@@ -20,6 +20,7 @@ from headprint.evaluation.ablation_results import RANDOM, Ablation, Trial
 from headprint.models import loading as models
 from headprint.models.heads import locate
 from headprint.patterns.pattern import Pattern
+from support.numerics import FLOAT32, FLOAT64, error
 from support.plain import losses as plain_losses
 from support.plain import random_examples, rows
 from support.toy_models import toy_model
@@ -76,7 +77,7 @@ def some_heads(model: nn.Module, count: int, seed: int = 0) -> list[tuple[int, i
 
 @pytest.mark.parametrize("mode", ["zero", "mean"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_losses_are_those_of_zeroed_columns(family, mode) -> None:
+def test_losses_are_those_of_zeroed_columns(family, mode, in_float64) -> None:
     model = toy_model(family, dtype=torch.float64)
     examples = random_examples(LENGTHS)
     order = some_heads(model, 4)
@@ -85,26 +86,26 @@ def test_losses_are_those_of_zeroed_columns(family, mode) -> None:
         model, None, rows(examples), orders={"these": order}, ks=(1, 3), mode=mode, random=3, batch_tokens=40
     )
     intact = plain_losses(model, examples)
-    np.testing.assert_allclose(study.intact.losses, intact.numpy(), rtol=1e-6)
+    assert error(study.intact.losses, intact) <= FLOAT64
     for k in (1, 3):
         (trial,) = study.of("these", k)
         assert trial.heads == tuple(order[:k])
         for one in (trial, *study.of(RANDOM, k)):
             wanted = plain_losses(without(model, one.heads, means), examples)
-            np.testing.assert_allclose(one.losses, wanted.numpy(), rtol=1e-6)
+            assert error(one.losses, wanted) <= FLOAT64
             assert float((wanted - intact).abs().max()) > 1e-4  # they do something
     np.testing.assert_array_equal(plain_losses(model, examples), intact)  # and are on again
 
 
 @pytest.mark.parametrize("family", ["llama", "deepseek_v3", "bamba"])
-def test_means_are_over_tokens_and_not_padding(family) -> None:
+def test_means_are_over_tokens_and_not_padding(family, in_float64) -> None:
     model = toy_model(family, dtype=torch.float64)
     examples = random_examples(LENGTHS)
     found = head_means(model, None, rows(examples), batch_tokens=70)
-    np.testing.assert_allclose(found, plain_means(model, examples), rtol=1e-6, atol=1e-9)
+    assert error(found, plain_means(model, examples)) <= FLOAT64
 
 
-def test_gradients_and_generation_see_what_is_switched_off() -> None:
+def test_gradients_and_generation_see_what_is_switched_off(in_float64) -> None:
     model, tokenizer = small(), toy_tokenizer()
     off = some_heads(model, 5)
     ids = torch.randint(3, 400, (2, 11), generator=torch.Generator().manual_seed(0))
@@ -118,10 +119,8 @@ def test_gradients_and_generation_see_what_is_switched_off() -> None:
         ]
     wanted = reference(input_ids=ids).logits
     wanted.square().sum().backward()
-    torch.testing.assert_close(logits, wanted)
-    torch.testing.assert_close(
-        model.model.embed_tokens.weight.grad, reference.model.embed_tokens.weight.grad, rtol=1e-6, atol=1e-9
-    )
+    assert error(logits, wanted) <= FLOAT64
+    assert error(model.model.embed_tokens.weight.grad, reference.model.embed_tokens.weight.grad) <= FLOAT64
     answers = headprint.evaluate(reference, tokenizer, text_rows(4), scorer="exact", max_new_tokens=12)
     assert outputs == [x.output for x in answers.results]
     again = headprint.evaluate(model, tokenizer, text_rows(4), scorer="exact", max_new_tokens=12)
@@ -155,7 +154,7 @@ def test_what_top_gives_names_heads_and_peft_and_lower_precision_are_fine() -> N
     wanted = plain_losses(without(model, [(head.layer, head.head) for head in top]), examples).numpy()
     wrapped = peft.get_peft_model(copy.deepcopy(model), peft.LoraConfig(target_modules=["o_proj", "q_proj"]))
     study = ablate(wrapped, None, rows(examples), orders={"changed": top}, ks=(3,), random=0)
-    np.testing.assert_allclose(study.of("changed", 3)[0].losses, wanted, rtol=1e-5)
+    assert error(study.of("changed", 3)[0].losses, wanted) <= FLOAT32
     low = ablate(model.to(torch.bfloat16), None, rows(examples), orders={"changed": top}, ks=(3,), random=0)
     np.testing.assert_allclose(low.of("changed", 3)[0].losses, wanted, rtol=0.05)
 

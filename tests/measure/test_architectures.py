@@ -11,6 +11,7 @@ import transformers
 from headprint.measure.verification import ACROSS, coverage, verify
 from headprint.models.heads import locate
 from support import walk
+from support.numerics import FLOAT32, FLOAT64
 from support.toy_models import FAMILIES, toy_model
 
 
@@ -26,11 +27,11 @@ def test_architecture_is_exact_or_says_why_not(family: str) -> None:
     if row.status == walk.EXACT:
         assert row.float32 is not None
         assert row.across is not None
-        assert row.float32 <= 1e-6
+        assert row.float32 <= FLOAT32
         assert row.across <= ACROSS[torch.float32]
         if family not in walk.NO_FLOAT64:
             assert row.float64 is not None
-            assert row.float64 <= (1e-6 if family in walk.FLOAT32_INSIDE else 1e-12)
+            assert row.float64 <= FLOAT64
 
 
 def test_target_is_met() -> None:

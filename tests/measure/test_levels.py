@@ -11,11 +11,12 @@ from headprint.measure.levels import Batch, measure, token_weights
 from headprint.measure.tap import Tap, frozen
 from headprint.models.checkpointing import checkpointed
 from headprint.models.heads import HeadSite, locate
-from support.plain import error, losses, oracle, random_examples
+from support.numerics import BFLOAT16, FLOAT32, FLOAT64, error
+from support.plain import losses, oracle, random_examples
 from support.toy_models import toy_model
 
-FP32, FP64 = 1e-6, 1e-12
 LENGTHS = (9, 14, 5, 11)
+exact = pytest.mark.usefixtures("in_float64")
 
 
 def levels(model: nn.Module, examples, **options) -> Tensor:
@@ -27,38 +28,47 @@ def both(model: nn.Module, batch: Batch, **options) -> tuple[Tensor, Tensor]:
         return measure(model, tap, batch, **options)
 
 
+def double(family: str = "llama") -> nn.Module:
+    return toy_model(family, dtype=torch.float64)
+
+
 @pytest.fixture(params=["llama", "gpt2", "qwen3_moe", "opt"])
-def model(request) -> nn.Module:
-    return toy_model(request.param)
+def family(request) -> str:
+    return request.param
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, FP32), (torch.float64, FP64)])
-def test_equals_the_materialised_definition(dtype, tolerance) -> None:
-    model = toy_model("llama").to(dtype)
-    model.set_attn_implementation("eager")
-    examples = random_examples(LENGTHS)
-    assert error(levels(model, examples), oracle(model, examples)) < tolerance
+def test_equals_the_materialised_definition(family, in_float64) -> None:
+    model, examples = double(family), random_examples(LENGTHS)
+    assert error(levels(model, examples), oracle(model, examples)) <= FLOAT64
 
 
-def test_losses_are_those_of_full_logits(model) -> None:
-    examples = random_examples(LENGTHS)
-    _, ours = both(model, collate(examples))
-    assert error(ours, losses(model.eval(), examples)) < FP32
-
-
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, FP32), (torch.float64, FP64)])
-def test_batch_size_and_order_do_not_matter(model, dtype, tolerance) -> None:
-    if dtype == torch.float64 and model.config.model_type == "qwen3_moe":
-        pytest.skip("grouped matrix products have no float64")
-    model, examples = model.to(dtype), random_examples(LENGTHS)
-    alone = torch.cat([levels(model, [example]) for example in examples])
-    assert error(levels(model, examples), alone) < tolerance
-    assert error(levels(model, examples[::-1]).flip(0), alone) < tolerance
-
-
-@pytest.mark.parametrize("family", ["llama", "gpt2", "opt"])
-def test_padding_side_does_not_matter(family) -> None:
+def test_equals_the_materialised_definition_in_float32(family) -> None:
     model, examples = toy_model(family), random_examples(LENGTHS)
+    assert error(levels(model, examples), oracle(model, examples)) <= FLOAT32
+
+
+def test_losses_are_those_of_full_logits(family, in_float64) -> None:
+    model, examples = double(family), random_examples(LENGTHS)
+    _, ours = both(model, collate(examples))
+    assert error(ours, losses(model, examples)) <= FLOAT64
+
+
+def test_batch_size_and_order_do_not_matter(family, in_float64) -> None:
+    model, examples = double(family), random_examples(LENGTHS)
+    alone = torch.cat([levels(model, [example]) for example in examples])
+    assert error(levels(model, examples), alone) <= FLOAT64
+    assert error(levels(model, examples[::-1]).flip(0), alone) <= FLOAT64
+
+
+def test_batch_size_and_order_do_not_matter_in_float32(family) -> None:
+    model, examples = toy_model(family), random_examples(LENGTHS)
+    alone = torch.cat([levels(model, [example]) for example in examples])
+    assert error(levels(model, examples), alone) <= FLOAT32
+    assert error(levels(model, examples[::-1]).flip(0), alone) <= FLOAT32
+
+
+def test_padding_side_does_not_matter(family, in_float64) -> None:
+    model, examples = double(family), random_examples(LENGTHS)
     right = collate(examples)
     width = right.input_ids.shape[1]
 
@@ -73,16 +83,17 @@ def test_padding_side_does_not_matter(family) -> None:
         position_ids=(mask.cumsum(1) - 1).clamp(min=0),
     )
     ours, _ = both(model, batch)
-    assert error(ours, levels(model, examples)) < FP32
+    assert error(ours, levels(model, examples)) <= FLOAT64
 
 
+@exact
 def test_kernels_agree() -> None:
-    model, examples = toy_model("llama"), random_examples(LENGTHS)
+    model, examples = double(), random_examples(LENGTHS)
     found = {}
     for kernel in ("eager", "sdpa"):
         model.set_attn_implementation(kernel)
         found[kernel] = levels(model, examples)
-    assert error(found["sdpa"], found["eager"]) < FP32
+    assert error(found["sdpa"], found["eager"]) <= FLOAT64
 
 
 def test_bfloat16_is_float32_up_to_its_rounding_and_reduced_in_float32() -> None:
@@ -90,7 +101,7 @@ def test_bfloat16_is_float32_up_to_its_rounding_and_reduced_in_float32() -> None
     wide = levels(model, examples)
     narrow = levels(model.bfloat16(), examples)
     assert narrow.dtype == torch.float32
-    assert error(narrow, wide) < 0.1
+    assert error(narrow, wide) <= BFLOAT16
     assert torch.corrcoef(torch.stack([narrow.flatten(), wide.flatten()]))[0, 1] > 0.99
 
 
@@ -105,8 +116,10 @@ def test_checkpointing_changes_nothing_not_even_the_last_bit() -> None:
 
 @pytest.mark.parametrize("reentrant", [True, False])
 def test_the_models_own_checkpointing_of_either_kind_works(reentrant) -> None:
-    # transformers checkpoints in training mode only, so the batch is run in that mode (the toy model has no dropout).
-    model, examples = toy_model("llama"), random_examples(LENGTHS)
+    # transformers checkpoints in training mode only, so the batch is run in that mode, without dropout.
+    no_dropout = dict.fromkeys(("attn_pdrop", "resid_pdrop", "embd_pdrop"), 0.0)
+    model = toy_model("gpt2", attention="sdpa", dtype=torch.float64, **no_dropout)
+    examples = random_examples(LENGTHS)
     plain = levels(model, examples)
     model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": reentrant})
     model.enable_input_require_grads()
@@ -115,19 +128,21 @@ def test_the_models_own_checkpointing_of_either_kind_works(reentrant) -> None:
     model.train()
     with Tap(locate(model).sites) as tap:
         ours, _ = measure(model, tap, collate(examples))
-    assert error(ours, plain) < FP32
+    assert error(ours, plain) <= FLOAT64
 
 
+@exact
 def test_placement_of_the_absolute_value() -> None:
-    model, examples = toy_model("llama"), random_examples(LENGTHS)
+    model, examples = double(), random_examples(LENGTHS)
     signed, per_token = levels(model, examples), levels(model, examples, placement="token")
-    assert (per_token >= signed.abs() * (1 - FP32)).all()
+    assert (per_token >= signed.abs() * (1 - FLOAT64)).all()
     assert not torch.allclose(per_token, signed.abs())
     assert torch.equal(levels(model, examples, placement="none"), signed)
 
 
+@exact
 def test_per_token_levels_against_a_loop_over_tokens() -> None:
-    model, (example,) = toy_model("llama"), random_examples((8,))
+    model, (example,) = double(), random_examples((8,))
     site = locate(model).sites[1]
     kept: list[Tensor] = []
 
@@ -141,12 +156,12 @@ def test_per_token_levels_against_a_loop_over_tokens() -> None:
     handle.remove()
     (z,) = kept
     width = site.head_dim
-    expected = torch.zeros(site.heads)
+    expected = torch.zeros(site.heads, dtype=torch.float64)
     for head in range(site.heads):
         for token in range(ids.shape[1]):
             part = slice(head * width, (head + 1) * width)
             expected[head] += (z[0, token, part] @ z.grad[0, token, part]).detach().abs()
-    assert error(levels(model, [example], placement="token")[0, 1], expected) < FP32
+    assert error(levels(model, [example], placement="token")[0, 1], expected) <= FLOAT64
 
 
 def test_three_losses_by_hand() -> None:
@@ -158,18 +173,20 @@ def test_three_losses_by_hand() -> None:
     assert token_weights(labels, "batch-mean")[:, 0].tolist() == [1 / 4, 1 / 4]
 
 
+@exact
 def test_losses_scale_levels_as_they_should() -> None:
-    model, examples = toy_model("llama"), random_examples(LENGTHS)
+    model, examples = double(), random_examples(LENGTHS)
     count = torch.tensor([sum(label != -100 for label in e.labels[1:]) for e in examples])[:, None, None]
     mean = levels(model, examples)
-    assert error(levels(model, examples, loss="sum"), mean * count) < FP32
-    assert error(levels(model, examples, loss="batch-mean"), mean * count / count.sum()) < FP32
+    assert error(levels(model, examples, loss="sum"), mean * count) <= FLOAT64
+    assert error(levels(model, examples, loss="batch-mean"), mean * count / count.sum()) <= FLOAT64
 
 
 def test_packed_rows_give_each_examples_levels() -> None:
     """Two segments of one row are summed apart, whatever the model: here the model is one projection."""
     torch.manual_seed(0)
-    projection, z = nn.Linear(12, 5), torch.randn(1, 7, 12, requires_grad=True)
+    projection = nn.Linear(12, 5, dtype=torch.float64)
+    z = torch.randn(1, 7, 12, dtype=torch.float64, requires_grad=True)
     site = HeadSite(0, "o_proj", projection, 3, 4, nn.Identity())
     segments = torch.tensor([[0, 0, 0, 1, 1, 1, 1]])
     with Tap((site,)) as tap:
@@ -179,7 +196,7 @@ def test_packed_rows_give_each_examples_levels() -> None:
         for index, part in enumerate((slice(0, 3), slice(3, 7))):
             tap.open(1, part.stop - part.start)
             projection(z[:, part]).square().sum().backward()
-            assert error(packed[index], tap.levels()[0]) < FP32
+            assert error(packed[index], tap.levels()[0]) <= FLOAT64
 
 
 class TestNothingIsLeftBehind:

@@ -10,8 +10,15 @@ from headprint.measure import loss
 from headprint.measure.batching import collate
 from headprint.measure.levels import token_weights
 from headprint.measure.loss import backward, split_head
-from support.plain import error, random_examples
+from support.numerics import FLOAT64, error
+from support.plain import random_examples
 from support.toy_models import toy_model
+
+pytestmark = pytest.mark.usefixtures("in_float64")
+
+
+def double(family: str = "llama", **extra):
+    return toy_model(family, dtype=torch.float64, **extra)
 
 
 def gradient_of_embeddings(model, batch, **options):
@@ -32,7 +39,7 @@ def gradient_of_embeddings(model, batch, **options):
 def test_equal_to_full_logits(family, chunk_rows) -> None:
     """gemma2 soft-caps, cohere and granite scale, gptj has a bias, bert has a whole transform before its vocabulary."""
     extra = {"is_decoder": True} if family == "bert" else {}
-    model, batch = toy_model(family, **extra).eval(), collate(random_examples((9, 13, 6)))
+    model, batch = double(family, **extra), collate(random_examples((9, 13, 6)))
     nll, gradient = gradient_of_embeddings(model, batch, chunk_rows=chunk_rows)
 
     embedded = model.get_input_embeddings()(batch.input_ids).detach().requires_grad_()
@@ -42,21 +49,21 @@ def test_equal_to_full_logits(family, chunk_rows) -> None:
     plain = F.cross_entropy(logits[:, :-1].transpose(1, 2), batch.labels[:, 1:], reduction="none")
     (plain.sum(1) / (batch.labels[:, 1:] != -100).sum(1)).sum().backward()
 
-    assert error(nll[:, 1:], plain) < 1e-6
-    assert error(gradient, embedded.grad) < 2e-6
+    assert error(nll[:, 1:], plain) <= FLOAT64
+    assert error(gradient, embedded.grad) <= FLOAT64
 
 
 def test_a_model_without_a_named_body_takes_full_logits(monkeypatch) -> None:
-    model, batch = toy_model("llama").eval(), collate(random_examples((9, 6)))
+    model, batch = double(), collate(random_examples((9, 6)))
     expected = gradient_of_embeddings(model, batch)
     monkeypatch.setattr(loss, "split_head", lambda model: None)
     found = gradient_of_embeddings(model, batch)
-    assert error(found[0], expected[0]) < 1e-6
-    assert error(found[1], expected[1]) < 1e-6
+    assert error(found[0], expected[0]) <= FLOAT64
+    assert error(found[1], expected[1]) <= FLOAT64
 
 
 def test_a_forward_that_bypasses_its_body_takes_full_logits(monkeypatch) -> None:
-    model, batches = toy_model("llama").eval(), [collate(random_examples(lengths)) for lengths in ((9, 6), (5, 7))]
+    model, batches = double(), [collate(random_examples(lengths)) for lengths in ((9, 6), (5, 7))]
     expected = [gradient_of_embeddings(model, batch) for batch in batches]
     body, bodies = model.model, []
 
@@ -70,13 +77,13 @@ def test_a_forward_that_bypasses_its_body_takes_full_logits(monkeypatch) -> None
     body.register_forward_hook(lambda *_: bodies.append(1))
     for batch, (nll, gradient) in zip(batches, expected, strict=True):
         found = gradient_of_embeddings(model, batch)
-        assert error(found[0], nll) < 1e-6
-        assert error(found[1], gradient) < 1e-6
+        assert error(found[0], nll) <= FLOAT64
+        assert error(found[1], gradient) <= FLOAT64
     assert len(bodies) == 1  # the second batch knows
 
 
 def test_the_head_is_tried_once() -> None:
-    model, batch = toy_model("llama").eval(), collate(random_examples((9, 6)))
+    model, batch = double(), collate(random_examples((9, 6)))
     rows = []
     model.lm_head.register_forward_hook(lambda _, args, __: rows.append(args[0].shape[1]))
     for _ in range(3):
@@ -86,14 +93,14 @@ def test_the_head_is_tried_once() -> None:
 
 
 def test_the_bodys_forward_is_put_back_also_after_an_error() -> None:
-    model = toy_model("llama").eval()
+    model = double()
     body, head = split_head(model)
     body.forward = body.forward  # as accelerate does: a forward of the instance's own
     own = body.forward
     with pytest.raises(RuntimeError):
-        head(torch.randn(2, 7))  # not the model's width
+        head(torch.randn(2, 7, dtype=torch.float64))  # not the model's width
     assert body.__dict__["forward"] is own
     del body.forward
     with pytest.raises(RuntimeError):
-        head(torch.randn(2, 7))
+        head(torch.randn(2, 7, dtype=torch.float64))
     assert "forward" not in body.__dict__

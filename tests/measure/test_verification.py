@@ -18,6 +18,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from headprint.measure.extraction import extract
 from headprint.measure.verification import ensure_exact, known_exact, random_examples, verify
 from headprint.models.heads import HeadMap, UnsupportedModel, locate
+from support.numerics import FLOAT32, FLOAT64, error
 from support.toy_models import toy_model
 
 module = importlib.import_module("headprint.measure.verification")
@@ -47,8 +48,8 @@ def test_verdict_is_json_and_has_its_numbers() -> None:
         "float32",
         "sdpa",
     )
-    assert read["error_within_kernel"] <= 1e-6
-    assert read["error_across_kernels"] <= 1e-5
+    assert read["error_within_kernel"] <= FLOAT32
+    assert read["error_across_kernels"] <= FLOAT32
     assert read["error_in_batch"] == 0
     assert list(read["layer_errors"]) == ["0", "1", "2"]
 
@@ -58,7 +59,7 @@ def test_other_dtypes(dtype: torch.dtype) -> None:
     verdict = verify(toy_model("qwen3", attention=None, dtype=dtype))
     assert verdict.exact, verdict.reason
     assert verdict.error_within_kernel is not None
-    assert verdict.error_within_kernel < (1e-12 if dtype == torch.float64 else verdict.tolerance)
+    assert verdict.error_within_kernel < (FLOAT64 if dtype == torch.float64 else verdict.tolerance)
 
 
 def test_float64_agrees_within_one_kernel_only() -> None:
@@ -67,7 +68,7 @@ def test_float64_agrees_within_one_kernel_only() -> None:
     assert verdict.exact
     assert verdict.error_within_kernel is not None
     assert verdict.error_across_kernels is not None
-    assert verdict.error_within_kernel < 1e-12 < verdict.error_across_kernels < 1e-5
+    assert verdict.error_within_kernel <= FLOAT64 < verdict.error_across_kernels <= FLOAT32
 
 
 @pytest.mark.parametrize(("family", "mistake"), [("bitnet", at_the_projection), ("llama", transposed)])
@@ -116,7 +117,7 @@ def test_an_attention_function_without_its_mask_is_refused_by_name(own_kernels: 
     verdict = verify(model)
     assert not verdict.exact
     assert verdict.error_within_kernel is not None
-    assert verdict.error_within_kernel < 1e-6  # eager attention has its mask
+    assert verdict.error_within_kernel <= FLOAT32  # eager attention has its mask
     message = r"'unmasked' is registered without its mask function.*AttentionMaskInterface\.register\('unmasked', …\)"
     assert re.search(message, verdict.reason)
     with pytest.raises(UnsupportedModel, match=message):  # of a class that is known, too
@@ -130,7 +131,7 @@ def test_extraction_looks_at_the_kernel_that_it_lends(own_kernels: None) -> None
         extract(model, None, rows, attn_implementation="unmasked")
     assert model.config._attn_implementation == "sdpa"
     own = extract(model, None, rows, attn_implementation="own").values
-    assert abs(own - extract(model, None, rows).values).max() < 1e-5 * abs(own).max()
+    assert error(own, extract(model, None, rows).values) <= FLOAT32
 
 
 def test_unsupported_models_are_a_verdict_with_the_reason() -> None:

@@ -15,7 +15,8 @@ from headprint.measure.levels import measure
 from headprint.measure.tap import Tap, frozen
 from headprint.models import loading as models
 from headprint.models.heads import locate
-from support.plain import error, oracle, random_examples, rows
+from support.numerics import FLOAT32, error
+from support.plain import oracle, random_examples, rows
 from support.toy_models import toy_model
 from support.toy_tokenizers import toy_tokenizer
 
@@ -116,7 +117,7 @@ def test_quantised_weights(tmp_path, bits) -> None:
     with frozen(model), Tap(locate(model).sites) as tap:
         levels, _ = measure(model, tap, collate(EXAMPLES[:1]))
     # 8-bit products round their inputs to what is in the batch, so only one batch can be compared.
-    assert error(levels, oracle(model, EXAMPLES[:1])) < 1e-6
+    assert error(levels, oracle(model, EXAMPLES[:1])) <= FLOAT32
 
 
 class TestWrappers:
@@ -129,7 +130,7 @@ class TestWrappers:
         config = peft.LoraConfig(target_modules=["q_proj", "v_proj", "o_proj", "down_proj"], r=4, task_type="CAUSAL_LM")
         wrapped = peft.get_peft_model(model, config)
         # Fresh adapters add nothing: B is zero.
-        assert error(torch.tensor(extract(wrapped, None, rows(EXAMPLES)).values), torch.tensor(plain)) < 1e-6
+        assert error(torch.tensor(extract(wrapped, None, rows(EXAMPLES)).values), torch.tensor(plain)) <= FLOAT32
         torch.manual_seed(0)
         for name, parameter in wrapped.named_parameters():
             if "lora_B" in name:
@@ -139,7 +140,7 @@ class TestWrappers:
         assert [parameter.requires_grad for parameter in wrapped.parameters()] == flags
         assert error(adapted, torch.tensor(plain)) > 1e-2
         merged = wrapped.merge_and_unload()
-        assert error(adapted, torch.tensor(extract(merged, None, rows(EXAMPLES)).values)) < 2e-6
+        assert error(adapted, torch.tensor(extract(merged, None, rows(EXAMPLES)).values)) <= FLOAT32
 
     def test_an_adapter_folder_loads_with_its_base(self, saved, tmp_path) -> None:
         peft = pytest.importorskip("peft")
@@ -150,7 +151,7 @@ class TestWrappers:
         toy_tokenizer().save_pretrained(tmp_path)
         model, _ = models.load(str(tmp_path), device="cpu")
         found = extract(model, None, rows(EXAMPLES))
-        assert error(torch.tensor(found.values), torch.tensor(expected)) < 1e-6
+        assert error(torch.tensor(found.values), torch.tensor(expected)) <= FLOAT32
         assert found.provenance["model"]["adapters"] == ["default"]
 
     def test_prompt_tuning_is_refused_since_it_adds_tokens(self) -> None:

@@ -46,9 +46,3 @@ def losses(model: nn.Module, examples: Sequence[Example]) -> Tensor:
             logits = model(input_ids=torch.tensor([e.input_ids])).logits[0, :-1]
             out.append(F.cross_entropy(logits, torch.tensor(e.labels[1:])))
     return torch.stack(out)
-
-
-def error(ours: Tensor, reference: Tensor) -> float:
-    """Largest difference as a share of the largest value."""
-    ours, reference = ours.detach(), reference.detach()
-    return float((ours - reference).abs().max() / reference.abs().max())

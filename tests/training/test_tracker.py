@@ -23,6 +23,7 @@ from headprint.patterns.pattern_set import PatternSet
 from headprint.training.probes import untouched_randomness
 from headprint.training.schedule import Schedule
 from headprint.training.tracker import PatternTracker
+from support.numerics import FLOAT32, error
 from support.plain import random_examples, rows
 from support.toy_models import toy_model
 from support.toy_tokenizers import toy_tokenizer
@@ -32,8 +33,7 @@ OTHERS = rows(random_examples((7, 9, 11), seed=3))
 
 
 def close(ours: PatternSet, reference: PatternSet) -> bool:
-    difference = np.abs(ours.values - reference.values).max()
-    return ours.ids == reference.ids and bool(difference <= 1e-6 * np.abs(reference.values).max())
+    return ours.ids == reference.ids and error(ours.values, reference.values) <= FLOAT32
 
 
 @pytest.mark.parametrize("kind", KINDS)

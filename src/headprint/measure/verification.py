@@ -33,7 +33,7 @@ TOLERANCE = dict(zip(_PRECISIONS, (1e-6, 1e-5, 5e-2, 5e-2), strict=True))
 """Largest error within one kernel that is rounding, as a share of the largest level. Typical are 1e-15, 2e-7, 3e-4 and
 2e-3; some models compute in float32 inside whatever their dtype. A wrong formula is wrong by 1e-2 at the very least."""
 
-ACROSS = dict(zip(_PRECISIONS, (1e-5, 1e-4, inf, inf), strict=True))
+ACROSS = dict(zip(_PRECISIONS, (1e-5, 1e-3, inf, inf), strict=True))
 """The same between kernels and shapes, which round differently: eager attention's softmax is float32 even in a float64
 model, and in half precision another rounding may send a token to another expert, so there it is told but not judged."""
 
