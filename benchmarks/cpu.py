@@ -31,9 +31,9 @@ from headprint.measure.extraction import extract
 from headprint.measure.levels import measure
 from headprint.measure.loss import IGNORE
 from headprint.measure.oracle import materialised_levels
-from headprint.measure.tap import Tap, frozen
+from headprint.measure.tap import Tap
+from headprint.models import frozen, load_model, using_kernel
 from headprint.models.heads import locate
-from headprint.models.loading import load, using_kernel
 
 RESULTS = Path(__file__).parent / "results"
 SEED = 0
@@ -146,8 +146,8 @@ def exactness() -> dict[str, Any]:
             ours = torch.cat([measure(model, tap, collate([example]))[0] for example in examples])
         reference = materialised_levels(model, pairs)
         found[str(dtype).removeprefix("torch.")] = float((ours - reference).abs().max() / reference.abs().max())
-    half, tokenizer = load("lab", dtype="bfloat16", device="cpu")
-    whole, _ = load("lab", dtype="float32", device="cpu")
+    half, tokenizer = load_model("lab", dtype="bfloat16", device="cpu")
+    whole, _ = load_model("lab", dtype="float32", device="cpu")
     for task in TASKS:
         rows = task_rows(task, "test", n=100)
         expected = extract(whole, tokenizer, rows).pattern()
@@ -159,7 +159,7 @@ def exactness() -> dict[str, Any]:
 
 def overhead() -> dict[str, Any]:
     """1,000 rows from a file to a directory, against the same batches through the model and nothing else."""
-    model, tokenizer = load("lab", dtype="float32", device="cpu")
+    model, tokenizer = load_model("lab", dtype="float32", device="cpu")
     rounds: dict[str, list[float]] = {"extract": [], "passes": [], "taps": []}
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "rows.jsonl"

@@ -28,8 +28,8 @@ from headprint.data.examples import Example
 from headprint.measure import benchmark as bench
 from headprint.measure.batching import Budget
 from headprint.measure.engine import Engine
-from headprint.measure.tap import Tap, frozen
-from headprint.models.checkpointing import checkpointed
+from headprint.measure.tap import Tap
+from headprint.models import checkpointed, frozen
 from headprint.models.heads import locate
 
 

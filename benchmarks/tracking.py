@@ -25,10 +25,9 @@ from datasets import Dataset
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 from trl import SFTConfig, SFTTrainer
 
-from headprint import lab
+from headprint import lab, models
 from headprint.base import provenance
 from headprint.measure.extraction import extract
-from headprint.models import loading as models
 from headprint.training.online import RunningPattern, TrainingTap
 from headprint.training.schedule import Schedule
 
@@ -143,7 +142,7 @@ def main() -> None:
     options = parser.parse_args()
     tokenizer = AutoTokenizer.from_pretrained(lab.model_path())
     results: dict[str, Any] = {}
-    for name, model in (("lab", models.load("lab", device="cpu")[0]), ("8 layers x 384", larger_model())):
+    for name, model in (("lab", models.load_model("lab", device="cpu")[0]), ("8 layers x 384", larger_model())):
         trainer = trainer_of(model, tokenizer, LENGTH)
         online = measure_online(trainer, options.pairs)
         results[name] = {

@@ -13,7 +13,6 @@ from trl import SFTConfig, SFTTrainer
 
 import headprint
 from headprint import lab
-from headprint.models import loading as models
 from headprint.plotting import figures as plot
 from headprint.plotting import terminal as render
 
@@ -22,7 +21,7 @@ STEPS = 30
 
 
 def main() -> None:
-    model, tokenizer = models.load("lab", device="cpu")
+    model, tokenizer = headprint.load_model("lab", device="cpu")
     probes = lab.task_rows("arith", "test", n=64)
     before = headprint.extract(model, tokenizer, probes)
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import headprint
 from headprint import lab
-from headprint.models import loading as models
 from headprint.plotting import figures as plot
 
 OUT = Path("runs/examples")
@@ -16,7 +15,7 @@ OUT = Path("runs/examples")
 
 def main() -> None:
     OUT.mkdir(parents=True, exist_ok=True)
-    model, tokenizer = models.load("lab")
+    model, tokenizer = headprint.load_model("lab")
     rows = lab.task_rows("math", n=100)
     print(f"{rows[0]['prompt']}{rows[0]['completion']}\n")
 

@@ -6,11 +6,10 @@ Michel et al.'s code). The first two come from one extraction; the third wants i
 
 import headprint
 from headprint import lab
-from headprint.models import loading as models
 
 
 def main() -> None:
-    model, tokenizer = models.load("lab")
+    model, tokenizer = headprint.load_model("lab")
     rows = lab.task_rows("facts", n=100)
     signed = headprint.extract(model, tokenizer, rows)
     per_token = headprint.extract(model, tokenizer, rows, placement="token")

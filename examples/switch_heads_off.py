@@ -6,11 +6,10 @@ most active heads off, with as many random heads off, and with random heads of t
 
 import headprint
 from headprint import lab
-from headprint.models import loading as models
 
 
 def main() -> None:
-    model, tokenizer = models.load("lab")
+    model, tokenizer = headprint.load_model("lab")
     pattern = headprint.extract(model, tokenizer, lab.task_rows("code", n=60)).pattern()
     rows = lab.task_rows("code", "test", n=30)
 

@@ -11,13 +11,12 @@ from trl import SFTConfig, SFTTrainer
 
 import headprint
 from headprint import lab
-from headprint.models import loading as models
 
 OUT = "runs/examples/track"
 
 
 def fine_tune(tracker: headprint.PatternTracker | None = None) -> torch.nn.Module:
-    model, tokenizer = models.load("lab", device="cpu")
+    model, tokenizer = headprint.load_model("lab", device="cpu")
     rows = [{"prompt": row["prompt"], "completion": row["completion"]} for row in lab.task_rows("arith", n=96)]
     args = SFTConfig(
         output_dir=OUT,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from headprint.measure.extraction import extract as extract
     from headprint.measure.verification import verify as verify
     from headprint.models.heads import locate as locate
+    from headprint.models.loading import load_model as load_model
     from headprint.patterns.pattern_set import Pattern as Pattern
     from headprint.patterns.pattern_set import PatternSet as PatternSet
     from headprint.patterns.pattern_set import load as load
@@ -37,6 +38,7 @@ __all__ = [
     "evaluate",
     "extract",
     "load",
+    "load_model",
     "locate",
     "switched_off",
     "train",
@@ -51,6 +53,7 @@ _HOME = {
     "evaluate": "headprint.evaluation.evaluation",
     "extract": "headprint.measure.extraction",
     "load": "headprint.patterns.pattern_set",
+    "load_model": "headprint.models.loading",
     "locate": "headprint.models.heads",
     "switched_off": "headprint.evaluation.interventions",
     "train": "headprint.training.fine_tuning",

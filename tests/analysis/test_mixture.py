@@ -198,7 +198,10 @@ def test_command_refuses(files, capsys):
         (["d.json", "--random", "--total=3"], "not both"),
         (["d.json"], "either --total"),
         (["d.json", "--tokens=9"], "belong together"),
-        (["d.json", "--tokens=9", "--tokenizer=./nothing"], "cannot load the tokenizer"),
+        (
+            ["d.json", "--tokens=9", "--tokenizer=./nothing"],
+            "./nothing does not exist: give a directory",
+        ),
         (["d.json", "--total=90"], "math: 60 asked for, 30 there"),
         (["d.json", "--total=9", "--from=cod=code.jsonl"], "did you mean 'code'"),
         (["d.json", "--total=9", "--from=code.jsonl"], "TASK=DATA"),

@@ -7,6 +7,7 @@ import pytest
 
 from headprint.base.errors import InputError, missing_extra
 from headprint.base.registry import Registry
+from support.entry_points import install
 
 _GROUP = "headprint.test_shapes"
 
@@ -14,15 +15,6 @@ _GROUP = "headprint.test_shapes"
 @pytest.fixture
 def shapes() -> Registry[object]:
     return Registry(_GROUP, "shape", {"path": "pathlib:Path"})
-
-
-def _install(folder: Path, package: str, entries: dict[str, str]) -> None:
-    """Put a package into a folder of the import path as pip would, without its code."""
-    info = folder / f"{package}-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
-    lines = "".join(f"{name} = {value}\n" for name, value in entries.items())
-    (info / "entry_points.txt").write_text(f"[{_GROUP}]\n{lines}")
 
 
 def test_a_built_in_entry_needs_no_installation(shapes: Registry[object]) -> None:
@@ -35,7 +27,7 @@ def test_an_installed_package_adds_entries(
     shapes: Registry[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "circles.py").write_text("def circle(): return 'round'\n")
-    _install(tmp_path, "circles", {"circle": "circles:circle", "arc": "circles:arc"})
+    install(tmp_path, "circles", {_GROUP: {"circle": "circles:circle", "arc": "circles:arc"}})
     monkeypatch.syspath_prepend(tmp_path)
     assert shapes.names() == ["path", "arc", "circle"]
     assert "circle" in shapes
@@ -47,7 +39,7 @@ def test_an_installed_package_adds_entries(
 def test_a_built_in_entry_cannot_be_replaced(
     shapes: Registry[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _install(tmp_path, "impostor", {"path": "os:sep"})
+    install(tmp_path, "impostor", {_GROUP: {"path": "os:sep"}})
     monkeypatch.syspath_prepend(tmp_path)
     assert shapes.load("path") is Path
     assert shapes.names() == ["path"]
@@ -71,7 +63,7 @@ def test_a_broken_package_is_named_in_one_line(
     shapes: Registry[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, reason: str
 ) -> None:
     (tmp_path / "broken_plugin.py").write_text(code)
-    _install(tmp_path, "broken-shapes", {"thing": "broken_plugin:thing"})
+    install(tmp_path, "broken-shapes", {_GROUP: {"thing": "broken_plugin:thing"}})
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(__import__("sys").modules, "broken_plugin", raising=False)
     with pytest.raises(InputError, match=re.escape(reason)) as caught:
@@ -84,8 +76,8 @@ def test_a_broken_package_is_named_in_one_line(
 def test_two_packages_with_one_name_are_refused(
     shapes: Registry[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _install(tmp_path / "one", "first", {"disc": "math:pi"})
-    _install(tmp_path / "two", "second", {"disc": "math:tau"})
+    install(tmp_path / "one", "first", {_GROUP: {"disc": "math:pi"}})
+    install(tmp_path / "two", "second", {_GROUP: {"disc": "math:tau"}})
     monkeypatch.syspath_prepend(tmp_path / "one")
     monkeypatch.syspath_prepend(tmp_path / "two")
     with pytest.raises(InputError, match="'disc' is registered by first and second"):

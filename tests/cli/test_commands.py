@@ -21,12 +21,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
 from transformers.utils import logging
 
 import headprint
+from headprint import models
 from headprint.cli import common
 from headprint.cli.app import run
 from headprint.cli.commands import extract as extract_command
 from headprint.data.examples import ExampleStream, LossOn, Overlong
 from headprint.measure.levels import Loss
-from headprint.models import loading as models
 from headprint.patterns.pattern import Pattern
 from headprint.patterns.pattern_set import PatternSet, Placement
 from support.numerics import FLOAT32, error
@@ -284,7 +284,7 @@ def test_a_stopped_extraction_is_resumed_with_the_same_result(tmp_path, model, b
     assert run(["extract", str(model), str(rows), "--out", str(out), *options]) == 0
     kept = {name: (out / name).stat().st_mtime_ns for name in before}
     assert kept == before
-    one, other = headprint.extract(*models.load(str(model)), rows, shard_size=1), PatternSet.load(out)
+    one, other = headprint.extract(*models.load_model(str(model)), rows, shard_size=1), PatternSet.load(out)
     assert one.ids == other.ids
     assert np.array_equal(one.values, other.values)
     assert np.array_equal(one.losses, other.losses)

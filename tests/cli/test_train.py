@@ -15,9 +15,9 @@ from transformers import AutoModelForCausalLM, LlamaConfig
 from transformers.utils import logging
 
 import headprint
+from headprint import models
 from headprint.base.errors import InputError
 from headprint.cli.app import run
-from headprint.models import loading as models
 from support.toy_tokenizers import toy_tokenizer
 
 FIELDS = {"max_steps": 4, "per_device_train_batch_size": 2, "learning_rate": 1e-2, "logging_steps": 1}
@@ -66,7 +66,7 @@ def test_from_rows_to_a_model_and_again_from_the_configuration(tmp_path, model, 
     assert (told["steps"], told["rows"], told["model"]) == (4, 8, f"{tmp_path}/again/model")
     assert told["tracked"]["eggs"]["0"]["correlation"] == pytest.approx(1)
     assert told["tracked"]["train"].keys() == {"4"}
-    first, second = (models.load(str(where / "model"))[0].state_dict() for where in (out, tmp_path / "again"))
+    first, second = (models.load_model(str(where / "model"))[0].state_dict() for where in (out, tmp_path / "again"))
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert run([*again, "--resume", "--quiet"]) == 0
 
@@ -177,6 +177,6 @@ def test_two_processes_train_one_model_and_one_of_them_speaks(tmp_path, model, d
     pattern, other = headprint.load(out / "tracking/train/step-00000004.safetensors"), alone.tracker.online_patterns[4]
     assert pattern.provenance["examples"] == other.provenance["examples"] == 8
     assert np.abs(pattern.values - other.values).max() < 1e-3 * other.values.max()
-    trained, _ = models.load(str(out / "model"))
+    trained, _ = models.load_model(str(out / "model"))
     for name, weight in alone.model.state_dict().items():
         assert torch.allclose(trained.state_dict()[name], weight, atol=1e-4)

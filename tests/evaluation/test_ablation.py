@@ -13,11 +13,11 @@ import torch
 from torch import nn
 
 import headprint
+from headprint import models
 from headprint.base.errors import InputError
 from headprint.cli.app import run
 from headprint.evaluation.ablation import ablate, head_means, switched_off
 from headprint.evaluation.ablation_results import RANDOM, Ablation, Trial
-from headprint.models import loading as models
 from headprint.models.heads import locate
 from headprint.patterns.pattern import Pattern
 from support.numerics import FLOAT32, FLOAT64, error
@@ -304,7 +304,7 @@ def saved(tmp_path_factory):
 def test_the_command_gives_what_the_function_does(saved, capsys, monkeypatch) -> None:
     monkeypatch.chdir(saved)
     pattern, change = headprint.load("pattern.safetensors"), headprint.load("change.safetensors")
-    model, tokenizer = models.load("model")
+    model, tokenizer = models.load_model("model")
     orders = {"active": pattern.top(3), "changed": change.top(3, by="absolute")}
     wanted = ablate(model, tokenizer, "rows.jsonl", orders=orders, ks=(1, 3), mode="mean", random=4, seed=5)
     command = ["ablate", "model", "rows.jsonl", "--pattern", "pattern.safetensors", "--change", "change.safetensors"]

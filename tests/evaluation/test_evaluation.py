@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional as F
 
 import headprint
-from headprint import lab
+from headprint import lab, models
 from headprint.analysis.intervals import mean_interval
 from headprint.base import progress as bars
 from headprint.base.errors import InputError
@@ -26,7 +26,6 @@ from headprint.evaluation.generation import generate, prompt_tokens
 from headprint.evaluation.likelihood import HeldOut, examples_of, token_losses
 from headprint.evaluation.mathbench import How
 from headprint.evaluation.questions import SCORERS
-from headprint.models import loading as models
 from support.numerics import FLOAT32, FLOAT64, error
 from support.plain import losses as plain_losses
 from support.plain import random_examples
@@ -254,7 +253,7 @@ def test_python_is_run_and_its_rows_are_named() -> None:
 
 
 def test_a_laboratory_task_is_judged_by_its_own_check() -> None:
-    model, tokenizer = models.load("lab")
+    model, tokenizer = models.load_model("lab")
     rows = lab.task_rows("math", "test", n=6)
     found = headprint.evaluate(model, tokenizer, "lab:math", scorer="lab", n=6, max_new_tokens=40)
     assert [x.id for x in found.results] == [row["id"] for row in rows]
@@ -277,7 +276,7 @@ def saved(tmp_path_factory):
 
 
 def test_the_command_gives_what_the_function_does(saved, capsys) -> None:
-    model, tokenizer = models.load(str(saved / "model"))
+    model, tokenizer = models.load_model(str(saved / "model"))
     wanted = headprint.evaluate(model, tokenizer, saved / "rows.jsonl", scorer="final", n=5, max_new_tokens=6)
     capsys.readouterr()
     command = ["evaluate", str(saved / "model"), str(saved / "rows.jsonl"), "--scorer", "final", "--limit", "5"]

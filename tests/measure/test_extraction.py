@@ -11,12 +11,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headprint import models
 from headprint.base.errors import InputError
 from headprint.lab import task_rows
 from headprint.measure import benchmark as bench
 from headprint.measure.batching import Budget, collate, take
 from headprint.measure.extraction import extract
-from headprint.models import loading as models
 from headprint.models.heads import locate
 from headprint.patterns.pattern_set import PatternSet
 from support.numerics import FLOAT32, STORED, error
@@ -252,9 +252,9 @@ def test_what_autocast_cannot_do_is_refused_and_left_as_it_was(examples) -> None
 def test_ranks_of_the_shipped_models_pattern_hold_in_bfloat16() -> None:
     """On the task that is hardest to rank: five of its heads lie within 2 % of one another."""
     pool = task_rows("pool", "test", n=100)
-    model, tokenizer = models.load("lab", dtype="float32", device="cpu")
+    model, tokenizer = models.load_model("lab", dtype="float32", device="cpu")
     expected = extract(model, tokenizer, pool).pattern()
-    model, tokenizer = models.load("lab", dtype="bfloat16", device="cpu")
+    model, tokenizer = models.load_model("lab", dtype="bfloat16", device="cpu")
     found = extract(model, tokenizer, pool, compute_dtype="bfloat16").pattern()
     assert found.correlation(expected, "spearman") >= 0.999
 

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from headprint.measure.batching import collate
 from headprint.measure.levels import Batch, measure, token_weights
-from headprint.measure.tap import Tap, frozen
-from headprint.models.checkpointing import checkpointed
+from headprint.measure.tap import Tap
+from headprint.models import checkpointed, frozen
 from headprint.models.heads import HeadSite, locate
 from support.numerics import BFLOAT16, FLOAT32, FLOAT64, error
 from support.plain import losses, oracle, random_examples

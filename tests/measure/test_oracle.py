@@ -13,8 +13,9 @@ from torch.nn import functional as F
 
 from headprint.measure.levels import Batch, measure
 from headprint.measure.oracle import materialised_levels, textbook_attention
-from headprint.measure.tap import Tap, frozen
+from headprint.measure.tap import Tap
 from headprint.measure.verification import random_examples, verify
+from headprint.models import frozen
 from headprint.models.heads import HeadMap, HeadSite, locate
 from support.numerics import FLOAT64, error
 from support.toy_models import toy_model

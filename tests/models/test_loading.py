@@ -1,4 +1,4 @@
-"""Models: loaded or refused in one line, told apart by their weights, measured wherever their weights are kept."""
+"""Models and tokenizers by name: loaded, or refused in one line."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ import pytest
 import torch
 from torch import nn
 
+from headprint import models
 from headprint.base.errors import InputError
 from headprint.measure.batching import collate
 from headprint.measure.extraction import extract
 from headprint.measure.levels import measure
-from headprint.measure.tap import Tap, frozen
-from headprint.models import loading as models
+from headprint.measure.tap import Tap
+from headprint.models import frozen
 from headprint.models.heads import locate
+from support.entry_points import install
 from support.numerics import FLOAT32, error
 from support.plain import oracle, random_examples, rows
 from support.toy_models import toy_model
@@ -23,21 +25,12 @@ from support.toy_tokenizers import toy_tokenizer
 EXAMPLES = random_examples((9, 14, 5))
 
 
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory):
-    """A toy model and a tokenizer on disk."""
-    folder = tmp_path_factory.mktemp("model")
-    toy_model("llama").save_pretrained(folder)
-    toy_tokenizer().save_pretrained(folder)
-    return folder
-
-
 def test_a_loaded_model_is_frozen_in_no_way_and_in_evaluation_mode(saved) -> None:
-    model, tokenizer = models.load(str(saved), device="cpu")
+    model, tokenizer = models.load_model(str(saved), device="cpu")
     assert not model.training
     assert all(parameter.requires_grad for parameter in model.parameters())
     assert tokenizer("a")["input_ids"]
-    assert models.load(str(saved), device="cpu", dtype="bfloat16")[0].dtype == torch.bfloat16
+    assert models.load_model(str(saved), device="cpu", dtype="bfloat16")[0].dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize(
@@ -50,54 +43,71 @@ def test_a_loaded_model_is_frozen_in_no_way_and_in_evaluation_mode(saved) -> Non
 )
 def test_wrong_options_are_named(saved, options, named) -> None:
     with pytest.raises(InputError, match=named):
-        models.load(str(saved), **options)
+        models.load_model(str(saved), **options)
 
 
 def test_a_folder_without_a_model_and_a_pickled_model_are_refused(saved, tmp_path) -> None:
     with pytest.raises(InputError, match=r"config\.json"):
-        models.load(str(tmp_path))
+        models.load_model(str(tmp_path))
     toy_model("llama").config.save_pretrained(tmp_path)
     toy_tokenizer().save_pretrained(tmp_path)
     torch.save(toy_model("llama").state_dict(), tmp_path / "pytorch_model.bin")
     with pytest.raises(InputError, match="safetensors"):
-        models.load(str(tmp_path))
+        models.load_model(str(tmp_path))
+
+
+def test_what_is_missing_is_named(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    for load in (models.load_model, models.load_tokenizer):
+        with pytest.raises(InputError, match=r"gone/model does not exist: .* or one of lab"):
+            load(tmp_path / "gone/model")
+        with pytest.raises(InputError, match=r"'labb' \(there is no such directory, .*did you mean 'lab'\?$"):
+            load("labb")
 
 
 def test_the_embedded_model_goes_by_its_name() -> None:
-    model, _ = models.load("lab", device="cpu")
+    model, _ = models.load_model("lab", device="cpu")
     assert models.describe(model)["id"] == "lab"
     assert model.dtype == torch.float32
 
 
-def test_the_fingerprint_follows_the_weights_and_nothing_else(saved) -> None:
-    model = models.load(str(saved), device="cpu")[0]
-    same = models.load(str(saved), device="cpu", attn_implementation="eager")[0]
-    assert models.fingerprint(model) == models.fingerprint(same)
-    for change in (
-        lambda m: m.model.layers[0].mlp.up_proj.weight[0, 0].add_(1e-3),
-        lambda m: m.model.layers[0].mlp.up_proj.weight.copy_(m.model.layers[0].mlp.up_proj.weight.flip(0).clone()),
-        lambda m: m.model.norm.weight[3].mul_(1.001),
-    ):
-        other = copy.deepcopy(model)
-        with torch.no_grad():
-            change(other)
-        assert models.fingerprint(other) != models.fingerprint(model)
+def test_another_package_adds_a_model(saved, tmp_path, monkeypatch) -> None:
+    (tmp_path / "house_models.py").write_text(f"def tiny(): return {str(saved)!r}\n")
+    install(tmp_path, "house-models", {"headprint.models": {"tiny": "house_models:tiny"}})
+    monkeypatch.syspath_prepend(tmp_path)
+    model, tokenizer = models.load_model("tiny", device="cpu")
+    assert models.describe(model)["id"] == "tiny"
+    assert tokenizer.get_vocab() == models.load_tokenizer("tiny").get_vocab() == toy_tokenizer().get_vocab()
+    with pytest.raises(InputError, match="one of lab, tiny"):
+        models.load_model("no such thing")
 
 
-def test_weights_on_disk_or_in_host_memory_are_measured_all_the_same(tmp_path) -> None:
-    """What ``device_map`` does with layers that do not fit a device."""
-    from accelerate import cpu_offload, disk_offload
+class TestResolve:
+    """A model or its name."""
 
-    model, cpu = toy_model("llama"), torch.device("cpu")
-    expected = extract(model, None, rows(EXAMPLES))
-    for away in (
-        disk_offload(copy.deepcopy(model), str(tmp_path), execution_device=cpu),
-        cpu_offload(copy.deepcopy(model), execution_device=cpu),
-    ):
-        assert next(away.model.layers[0].parameters()).device.type == "meta"
-        found = extract(away, None, rows(EXAMPLES))
-        assert torch.equal(torch.tensor(found.values), torch.tensor(expected.values))
-        assert models.fingerprint(away) == models.fingerprint(model)
+    def test_a_name_is_loaded_with_its_tokenizer(self, saved) -> None:
+        for name in (saved, str(saved)):
+            model, tokenizer = models.resolve(name, dtype="bfloat16", device="cpu")
+            assert models.dtype_name(model) == "bfloat16"
+            assert tokenizer("a")["input_ids"]
+
+    def test_a_tokenizer_that_is_given_comes_first(self, saved) -> None:
+        own = toy_tokenizer()
+        assert models.resolve(saved, own, device="cpu")[1] is own
+        assert models.resolve(toy_model("llama"), str(saved))[1].get_vocab() == own.get_vocab()
+
+    def test_a_loaded_model_stays_as_it_is(self) -> None:
+        model = toy_model("llama").train()
+        assert models.resolve(model) == (model, None)
+        assert model.training
+
+    @pytest.mark.parametrize(
+        "option",
+        [{"dtype": "float32"}, {"device": "cpu"}, {"attn_implementation": "eager"}, {"trust_remote_code": True}],
+    )
+    def test_a_loaded_model_takes_no_option_of_loading(self, option) -> None:
+        with pytest.raises(InputError, match=f"^{next(iter(option))} is for a model given by name"):
+            models.resolve(toy_model("llama"), **option)
 
 
 @pytest.mark.parametrize("bits", [4, 8])
@@ -144,12 +154,12 @@ class TestWrappers:
 
     def test_an_adapter_folder_loads_with_its_base(self, saved, tmp_path) -> None:
         peft = pytest.importorskip("peft")
-        base = models.load(str(saved), device="cpu")[0]
+        base = models.load_model(str(saved), device="cpu")[0]
         wrapped = peft.get_peft_model(base, peft.LoraConfig(target_modules=["o_proj"], r=2, init_lora_weights=False))
         expected = extract(wrapped, None, rows(EXAMPLES)).values
         wrapped.save_pretrained(tmp_path)
         toy_tokenizer().save_pretrained(tmp_path)
-        model, _ = models.load(str(tmp_path), device="cpu")
+        model, _ = models.load_model(str(tmp_path), device="cpu")
         found = extract(model, None, rows(EXAMPLES))
         assert error(torch.tensor(found.values), torch.tensor(expected)) <= FLOAT32
         assert found.provenance["model"]["adapters"] == ["default"]

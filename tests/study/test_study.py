@@ -655,7 +655,7 @@ class TestATinyRun:
 
     def test_all_arms_take_equal_tokens(self, done: dict[str, Any], home: Path) -> None:
         """The rows of every arm's first stage; tokens counted by hand."""
-        from headprint.models.loading import load as load_model
+        from headprint.models import load as load_model
 
         _, tokenizer = load_model("lab")
         arms = ["random", "mixture", "permuted", "named", "longer"]

@@ -14,9 +14,9 @@ from transformers import AutoModelForCausalLM, LlamaConfig, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 import headprint
+from headprint import models
 from headprint.base.errors import InputError
 from headprint.data.examples import ExampleStream
-from headprint.models import loading as models
 from headprint.training import run_directory as runs
 from headprint.training.fine_tuning import train
 from headprint.training.tracker import PatternTracker
@@ -132,7 +132,7 @@ def test_what_a_run_leaves(tmp_path, model, data) -> None:
     files = {path.name for path in (out / "model").iterdir()}
     assert files >= {"model.safetensors", "config.json", "tokenizer.json"}
     assert not any(name.endswith((".bin", ".pt", ".pkl")) for name in files)
-    loaded, _ = models.load(str(out / "model"))
+    loaded, _ = models.load_model(str(out / "model"))
     assert same(weights(loaded), weights(trained.model))
     assert trained.tracker.steps == [0, 5]
     kept = headprint.load(out / "tracking/eggs/step-00000005")
@@ -187,7 +187,7 @@ def test_a_run_with_other_settings_is_not_resumed_and_the_setting_is_named(tmp_p
 
 
 def test_an_adapter_is_trained_saved_and_trained_on(tmp_path, model, data) -> None:
-    base = weights(models.load(str(model), dtype="float32")[0])
+    base = weights(models.load_model(str(model), dtype="float32")[0])
     first = train(str(model), data, tmp_path / "a", sft=SFT, lora={"r": 4})
     assert {path.name for path in (tmp_path / "a/model").glob("*.safetensors")} == {"adapter_model.safetensors"}
     wrapped = first.model.get_base_model().state_dict()
@@ -201,7 +201,7 @@ def test_an_adapter_is_trained_saved_and_trained_on(tmp_path, model, data) -> No
 
 
 def test_a_loaded_model_is_trained_in_place_and_keeps_its_forward(tmp_path, model, data) -> None:
-    loaded, tokenizer = models.load(str(model), dtype="float32")
+    loaded, tokenizer = models.load_model(str(model), dtype="float32")
     own, before = type(loaded).forward, weights(loaded)
     tracker = PatternTracker(PROBES, every=[0, 5], online=True)
     trained = train(loaded, data, tmp_path / "run", tokenizer=tokenizer, sft=SFT, callbacks=[tracker])

@@ -193,7 +193,7 @@ def token_size(tokenizer: Any) -> Size:
     """Counts the tokens of a row that training takes a loss on, as TRL would.
 
     Args:
-        tokenizer: Of transformers; or the directory or hub id of one, or ``"lab"``.
+        tokenizer: A transformers tokenizer, or the name of one (:func:`headprint.models.load_tokenizer`).
 
     Raises:
         InputError: If it cannot be loaded.
@@ -201,27 +201,10 @@ def token_size(tokenizer: Any) -> Size:
     from headprint.data.tokenization import tokenize_row
 
     if isinstance(tokenizer, str):
+        from headprint.models import load_tokenizer
+
         tokenizer = load_tokenizer(tokenizer)
     return lambda row: tokenize_row(row, tokenizer).supervised
-
-
-def load_tokenizer(name: str) -> Any:
-    """The tokenizer in a directory or of a hub id, or that of ``"lab"``.
-
-    Raises:
-        InputError: If it cannot be loaded.
-    """
-    from transformers import AutoTokenizer
-
-    if name == "lab":
-        from headprint.lab import model_path
-
-        name = str(model_path())
-    try:
-        return AutoTokenizer.from_pretrained(name)
-    except (OSError, ValueError, ImportError, KeyError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"cannot load the tokenizer {name!r}: {reason}") from error
 
 
 def _check_names(sources: Mapping[str, Source], budgets: Mapping[str, int]) -> None:

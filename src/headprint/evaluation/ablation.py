@@ -34,7 +34,7 @@ from headprint.evaluation.interventions import (
 )
 from headprint.evaluation.likelihood import HeldOut, examples_of
 from headprint.evaluation.questions import Scorer, check_scorer, exam
-from headprint.measure.tap import frozen
+from headprint.models import frozen
 from headprint.models.heads import HeadMap, locate
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from headprint.base.errors import InputError
 from headprint.data.rows import Row, Source, read_rows
 from headprint.evaluation.likelihood import HeldOut, examples_of, row_id
 from headprint.evaluation.questions import SCORERS, Answer, Scorer, check_scorer, exam
-from headprint.measure.tap import frozen
+from headprint.models import frozen
 
 if TYPE_CHECKING:
     from headprint.data.tokenization import LossOn

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from headprint import models
 from headprint.base.errors import InputError
 from headprint.data import chat
 from headprint.data.tokenization import template_options
 from headprint.measure.batching import is_out_of_memory, take
-from headprint.models import loading as models
 from headprint.models.heads import unwrap
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import Any
 from torch import nn
 
 from headprint.base.errors import InputError, missing_extra
-from headprint.measure.tap import frozen
+from headprint.models import frozen
 
 
 @dataclass(frozen=True)

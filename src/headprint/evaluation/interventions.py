@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from headprint.base.errors import InputError
 from headprint.data.rows import read_rows
 from headprint.evaluation.likelihood import HeldOut, examples_of, token_losses
-from headprint.measure.tap import frozen
+from headprint.models import frozen
 from headprint.models.heads import HeadMap, HeadSite, locate
 
 if TYPE_CHECKING:

@@ -17,14 +17,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from headprint import models
 from headprint.base import provenance
 from headprint.data.tokenization import IGNORE, Example
 from headprint.measure.batching import Budget, collate, take
 from headprint.measure.engine import Engine
 from headprint.measure.levels import Batch
 from headprint.measure.loss import split_head
-from headprint.measure.tap import Tap, frozen
-from headprint.models import loading as models
+from headprint.measure.tap import Tap
+from headprint.models import frozen
 from headprint.models.heads import locate
 
 AUTHORS_LENGTH = 1024

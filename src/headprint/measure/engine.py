@@ -23,7 +23,7 @@ class Engine:
     """A frozen model, ready to measure shard after shard.
 
     Attributes:
-        model: The model (:func:`headprint.measure.tap.frozen`).
+        model: The model (:func:`headprint.models.frozen`).
         heads: Its heads.
         tap: An open tap on them.
         device: Where its input goes.

@@ -11,6 +11,7 @@ from typing import Any, get_args
 import numpy as np
 from torch import nn
 
+from headprint import models
 from headprint.base import provenance
 from headprint.base.errors import InputError
 from headprint.base.progress import progress
@@ -21,10 +22,9 @@ from headprint.data.rows import Source
 from headprint.measure.batching import Budget
 from headprint.measure.engine import Engine
 from headprint.measure.levels import Loss
-from headprint.measure.tap import Placement, Tap, frozen
+from headprint.measure.tap import Placement, Tap
 from headprint.measure.verification import ensure_exact
-from headprint.models import loading as models
-from headprint.models.checkpointing import checkpointed
+from headprint.models import checkpointed, frozen
 from headprint.models.heads import locate
 from headprint.patterns.pattern_set import PatternSet
 from headprint.patterns.storage.writer import PATTERN_SET_RUN, SetWriter

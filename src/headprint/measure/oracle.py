@@ -21,8 +21,8 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from headprint.data.tokenization import IGNORE
+from headprint.models import kernel, using_kernel
 from headprint.models.heads import HeadMap, HeadSite, UnsupportedModel, locate, unwrap
-from headprint.models.loading import kernel, using_kernel
 
 
 def materialised_levels(

@@ -14,8 +14,8 @@ Autograd then does nothing that is not needed: no parameter's gradient, and noth
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any, Literal
 
 import torch
@@ -133,24 +133,3 @@ class Tap:
             columns.append(nn.functional.pad(column, (0, width - site.heads), value=float("nan")))
         device = columns[0].device  # gathered there first: one copy to the host, not one per layer
         return torch.stack([column.to(device) for column in columns], dim=1).cpu()
-
-
-@contextmanager
-def frozen(model: nn.Module) -> Iterator[None]:
-    """Freeze every weight and switch dropout off; put flags and modes back as they were, also after an error.
-
-    Frozen weights make the backward cost what a forward costs (4·P FLOPs per token in all instead of a training
-    step's 6·P), and no parameter gradient is ever allocated.
-    """
-    trainable = [p for p in model.parameters() if p.requires_grad]
-    training = [m for m in model.modules() if m.training]
-    try:
-        for parameter in trainable:
-            parameter.requires_grad_(False)
-        model.eval()
-        yield
-    finally:
-        for parameter in trainable:
-            parameter.requires_grad_(True)
-        for module in training:
-            module.training = True

@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from headprint.data.tokenization import IGNORE
 from headprint.measure.levels import Batch, measure
 from headprint.measure.oracle import materialised_levels
-from headprint.measure.tap import Tap, frozen
+from headprint.measure.tap import Tap
+from headprint.models import frozen, input_device, kernel, using_kernel
 from headprint.models.heads import HeadMap, UnsupportedModel, locate, unwrap
-from headprint.models.loading import input_device, kernel, using_kernel
 
 _KERNELS = ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flash_attention_4", "flex_attention")
 

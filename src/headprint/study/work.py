@@ -44,7 +44,7 @@ def rows(settings: Settings, needs: Needs, out: Path) -> None:
 
 def model(settings: Settings, needs: Needs, out: Path) -> None:
     """Describe a model, and refuse one whose heads cannot be measured before anything is trained."""
-    from headprint.models import loading as models
+    from headprint import models
     from headprint.models.heads import locate
 
     loaded, _ = _load(settings, None)
@@ -297,10 +297,10 @@ def _weights(path: Path) -> tuple[dict[str, float], str | None]:
 
 def _load(settings: Settings, start: Path | None) -> tuple[Any, Any]:
     """The study's model, or what a training left."""
-    from headprint.models import loading as models
+    from headprint import models
 
     given = settings["model"]
-    return models.load(
+    return models.load_model(
         str(start / "model") if start else given["model"],
         dtype=given["dtype"],
         attn_implementation=given["attn_implementation"],
@@ -309,7 +309,7 @@ def _load(settings: Settings, start: Path | None) -> tuple[Any, Any]:
 
 
 def _tokenizer(given: Mapping[str, Any]) -> Any:
-    from headprint.analysis.mixture import load_tokenizer
+    from headprint.models import load_tokenizer
 
     return load_tokenizer(given["model"])
 

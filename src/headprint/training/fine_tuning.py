@@ -1,7 +1,7 @@
 """Supervised fine-tuning by TRL's ``SFTTrainer``, in a directory that can be replayed and resumed.
 
     trained = headprint.train("lab", "train.jsonl", "runs/math", sft={"learning_rate": 1e-3, "num_train_epochs": 2})
-    trained.model, trained.tokenizer          # or later: headprint.models.load("runs/math/model")
+    trained.model, trained.tokenizer          # or later: headprint.models.load_model("runs/math/model")
 
 The loop is TRL's. What is here: rows become tokens and labels as everywhere in headprint (which are TRL's own),
 settings are checked before a model is loaded, and what happened is written down
@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from headprint import models
 from headprint.base import provenance
 from headprint.base.errors import InputError
 from headprint.data import rows
 from headprint.data.examples import ExampleStream
 from headprint.data.rows import Source
 from headprint.measure.batching import is_out_of_memory
-from headprint.models import loading as models
 from headprint.models.heads import unwrap
 from headprint.training.callbacks import ProgressCallback, StopOnDivergence, TokenCounter, check_result
 from headprint.training.run_directory import CHECKPOINTS, MODEL, TRACKING, Home, kept, kept_track, named
@@ -161,7 +161,7 @@ def train(
     tracker = _tracker(track, home.out / TRACKING)
     args.distributed_state.wait_for_everyone()  # nobody looks for a finished run before it was checked
     if (done := home.finished) is not None:
-        loaded, own = models.load(str(home.out / MODEL))
+        loaded, own = models.load_model(str(home.out / MODEL))
         return Trained(home.out, loaded, own, **done, main=main)
 
     if not isinstance(model, nn.Module):
@@ -258,16 +258,15 @@ def _load(
         "trust_remote_code": trust_remote_code,
     }
     if not (Path(name) / "adapter_config.json").is_file():
-        model, own = models.load(name, **options)
+        model, own = models.load_model(name, **options)
         return model, tokenizer or own
     if adapter is not None:
         raise InputError(f"{name} is an adapter already, and its training goes on: leave out lora (--lora)")
     from peft import PeftConfig, PeftModel
-    from transformers import AutoTokenizer
 
-    model, own = models.load(str(PeftConfig.from_pretrained(name).base_model_name_or_path), **options)
+    model, own = models.load_model(str(PeftConfig.from_pretrained(name).base_model_name_or_path), **options)
     if (Path(name) / "tokenizer_config.json").is_file():
-        own = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
+        own = models.load_tokenizer(name, trust_remote_code=trust_remote_code)
     return PeftModel.from_pretrained(model, name, is_trainable=True), tokenizer or own
 
 

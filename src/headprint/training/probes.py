@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from headprint import models
 from headprint.base.errors import InputError
 from headprint.data import rows as data
 from headprint.data.examples import ExampleStream
 from headprint.measure.extraction import extract
-from headprint.models import loading as models
 from headprint.patterns.pattern_set import PatternSet
 
 _STEP = re.compile(r"step-(\d{8,})")

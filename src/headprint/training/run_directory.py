@@ -21,11 +21,11 @@ from typing import Any
 import yaml
 from torch import nn
 
+from headprint import models
 from headprint.base.errors import InputError
 from headprint.base.files import write_atomically
 from headprint.data import rows
 from headprint.data.rows import Source
-from headprint.models import loading as models
 from headprint.models.heads import unwrap
 
 CONFIG, RESULT, MODEL, CHECKPOINTS, TRACKING = "config.yaml", "trained.json", "model", "checkpoints", "tracking"
@@ -121,7 +121,7 @@ def named(model: str | Path | nn.Module) -> str:
     if isinstance(model, nn.Module):
         return f"{type(unwrap(model)).__name__} in memory, weights {models.fingerprint(model)}"
     path = Path(model).expanduser()
-    return str(path.resolve()) if path.is_dir() and model != models.EMBEDDED else str(model)
+    return str(path.resolve()) if path.is_dir() and model not in models.MODELS else str(model)
 
 
 def kept(source: Source, name: str, sources: dict[str, Source]) -> str:

@@ -92,10 +92,10 @@ def ablate(
         from headprint.cli.commands.extract import check
 
         check(data, split)
+        from headprint import models
         from headprint.evaluation.ablation import ablate as run
-        from headprint.models import loading as models
 
-        loaded, tokenizer = models.load(
+        loaded, tokenizer = models.load_model(
             model,
             dtype=dtype,
             device=device,

@@ -29,12 +29,12 @@ def bench(
 ) -> None:
     """Time the measure against a forward pass, a training step and the authors' recipe."""
     with common.working():
+        from headprint import models
         from headprint.data.examples import ExampleStream
         from headprint.measure.benchmark import gsm8k_like, run
-        from headprint.models import loading as models
 
         loaded: Any
-        loaded, tokenizer = models.load(
+        loaded, tokenizer = models.load_model(
             model,
             dtype=dtype,
             device=device,

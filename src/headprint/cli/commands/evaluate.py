@@ -113,9 +113,9 @@ def evaluate(
             from headprint.cli.commands.extract import check
 
             check(data, split)
-        from headprint.models import loading as models
+        from headprint import models
 
-        loaded = models.load(
+        loaded = models.load_model(
             model,
             dtype=dtype,
             device=device,

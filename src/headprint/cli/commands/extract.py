@@ -105,11 +105,11 @@ def extract(
         check(data, split)
         from functools import partial
 
+        from headprint import models
         from headprint.base.run_directory import RunDirectory
         from headprint.data.examples import Report
         from headprint.measure.extraction import extract as run
         from headprint.measure.extraction import settings_without_model
-        from headprint.models import loading as models
         from headprint.patterns.storage.reader import StoredSet
         from headprint.patterns.storage.writer import PATTERN_SET_RUN
 
@@ -128,7 +128,7 @@ def extract(
             settings_without_model, data, **chosen
         )  # reads the data: only if there is a set to compare with
         RunDirectory(out, PATTERN_SET_RUN).check(known, so_far=True, overwrite=overwrite)
-        loaded, tokenizer = models.load(
+        loaded, tokenizer = models.load_model(
             model,
             dtype=dtype,
             device=device,

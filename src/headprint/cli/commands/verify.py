@@ -19,10 +19,10 @@ def verify(
     Exit code 0: exact. 2: not exact, or refused, with the reason.
     """
     with common.working():
+        from headprint import models
         from headprint.measure.verification import verify as run
-        from headprint.models import loading as models
 
-        loaded, _ = models.load(
+        loaded, _ = models.load_model(
             model,
             dtype=dtype,
             device=device,
