@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headprint.analysis.intervals import Interval, mean_interval
+from headprint.analysis.intervals import Interval, mean_interval, wilson
 from headprint.base.errors import InputError
-from headprint.evaluation.evaluation import wilson
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import stats
 from torch import nn
 
-from headprint.analysis.intervals import Interval, mean_interval
+from headprint.analysis.intervals import Interval, mean_interval, wilson
 from headprint.base import progress as bars
 from headprint.base.errors import InputError
 from headprint.data.rows import Row, Source, read_rows
@@ -107,12 +106,6 @@ class Evaluation:
 
         lines = (json.dumps(asdict(outcome), ensure_ascii=False) + "\n" for outcome in self.results)
         write_atomically(Path(path), "".join(lines).encode())
-
-
-def wilson(right: int, n: int, confidence: float = 0.95) -> Interval:
-    """A share and its interval by Wilson's score: narrow and honest near 0 and 1, too."""
-    ends = stats.binomtest(right, n).proportion_ci(confidence, method="wilson")
-    return Interval(right / n, float(ends.low), float(ends.high))
 
 
 def evaluate(
