@@ -15,16 +15,16 @@ def main() -> None:
 
     print(f"intact: {headprint.evaluate(model, tokenizer, rows, scorer='none').loss_interval()} nats")
     for head in pattern.top(2):
-        with headprint.switched_off(model, [head]):
+        with headprint.ablate_heads(model, [head]):
             loss = headprint.evaluate(model, tokenizer, rows, scorer="none").loss_interval()
         print(f"without layer {head.layer} head {head.head}: {loss} nats")
 
-    orders = {"active": pattern.top(8)}
-    study = headprint.ablate(model, tokenizer, rows, orders=orders, ks=(4, 8), random=8, same_layers=8)
-    for choice, k in study.cells:
-        print(f"{k} heads off, {choice}: the loss rises by {study.rise(choice, k)}")
+    rankings = {"active": pattern.top(8)}
+    result = headprint.ablate(model, tokenizer, rows, rankings=rankings, ks=(4, 8), random=8, layer_matched=8)
+    for ranking, k in result.cells:
+        print(f"{k} heads off, {ranking}: the loss rises by {result.rise(ranking, k)}")
     for k in (4, 8):
-        p, within = study.p("active", k), study.p("active", k, among="random:active")
+        p, within = result.p_value("active", k), result.p_value("active", k, among="random:active")
         print(f"random heads hurt as much as the {k} most active: p = {p:.2f}, of the same layers p = {within:.2f}")
 
 

@@ -16,8 +16,8 @@ import headprint
 from headprint import models
 from headprint.base.errors import InputError
 from headprint.cli.app import run
-from headprint.evaluation.ablation import ablate, head_means, switched_off
-from headprint.evaluation.ablation_results import RANDOM, Ablation, Trial
+from headprint.evaluation import ablate, ablate_heads, head_means
+from headprint.evaluation.ablation import RANDOM, Ablation, Trial
 from headprint.models.heads import locate
 from headprint.patterns.pattern import Pattern
 from support.numerics import FLOAT32, FLOAT64, error
@@ -83,7 +83,7 @@ def test_losses_are_those_of_zeroed_columns(family, mode, in_float64) -> None:
     order = some_heads(model, 4)
     means = plain_means(model, examples) if mode == "mean" else None
     study = ablate(
-        model, None, rows(examples), orders={"these": order}, ks=(1, 3), mode=mode, random=3, batch_tokens=40
+        model, None, rows(examples), rankings={"these": order}, ks=(1, 3), mode=mode, random=3, batch_tokens=40
     )
     intact = plain_losses(model, examples)
     assert error(study.intact.losses, intact) <= FLOAT64
@@ -110,7 +110,7 @@ def test_gradients_and_generation_see_what_is_switched_off(in_float64) -> None:
     off = some_heads(model, 5)
     ids = torch.randint(3, 400, (2, 11), generator=torch.Generator().manual_seed(0))
     reference = without(model, off)
-    with switched_off(model, off):
+    with ablate_heads(model, off):
         logits = model(input_ids=ids).logits
         logits.square().sum().backward()
         outputs = [
@@ -134,7 +134,7 @@ def test_hooks_are_gone_also_after_an_error() -> None:
         return sum(len(module._forward_pre_hooks) for module in model.modules())
 
     def fail_inside() -> None:
-        with switched_off(model, [(0, 1), (2, 0)]):
+        with ablate_heads(model, [(0, 1), (2, 0)]):
             assert hooks() == 2
             raise RuntimeError("inside")
 
@@ -153,9 +153,9 @@ def test_what_top_gives_names_heads_and_peft_and_lower_precision_are_fine() -> N
     top = Pattern(values, kind="change").top(3, by="absolute")
     wanted = plain_losses(without(model, [(head.layer, head.head) for head in top]), examples).numpy()
     wrapped = peft.get_peft_model(copy.deepcopy(model), peft.LoraConfig(target_modules=["o_proj", "q_proj"]))
-    study = ablate(wrapped, None, rows(examples), orders={"changed": top}, ks=(3,), random=0)
+    study = ablate(wrapped, None, rows(examples), rankings={"changed": top}, ks=(3,), random=0)
     assert error(study.of("changed", 3)[0].losses, wanted) <= FLOAT32
-    low = ablate(model.to(torch.bfloat16), None, rows(examples), orders={"changed": top}, ks=(3,), random=0)
+    low = ablate(model.to(torch.bfloat16), None, rows(examples), rankings={"changed": top}, ks=(3,), random=0)
     np.testing.assert_allclose(low.of("changed", 3)[0].losses, wanted, rtol=0.05)
 
 
@@ -163,7 +163,7 @@ def test_draws_are_seeded_of_all_heads_and_do_not_depend_on_the_other_ks() -> No
     model, data = toy_model("llama"), rows(random_examples([5, 6]))
 
     def drawn(k: int, **options) -> list[tuple[tuple[int, int], ...]]:
-        study = ablate(model, None, data, orders={}, **options)
+        study = ablate(model, None, data, rankings={}, **options)
         return [trial.heads for trial in study.of(RANDOM, k)]
 
     both = drawn(2, ks=(1, 2), random=99)
@@ -176,18 +176,18 @@ def test_draws_are_seeded_of_all_heads_and_do_not_depend_on_the_other_ks() -> No
 
 def test_draws_of_the_same_layers_have_as_many_of_each() -> None:
     model, data = toy_model("llama"), rows(random_examples([5, 6]))
-    orders = {"a": [(0, 0), (2, 1), (0, 3), (1, 1)], "b": [(1, 0), (1, 1), (1, 2), (1, 3)]}
-    study = ablate(model, None, data, orders=orders, ks=(3,), random=2, same_layers=40)
+    rankings = {"a": [(0, 0), (2, 1), (0, 3), (1, 1)], "b": [(1, 0), (1, 1), (1, 2), (1, 3)]}
+    study = ablate(model, None, data, rankings=rankings, ks=(3,), random=2, layer_matched=40)
     drawn = [trial.heads for trial in study.of("random:a", 3)]
     assert all(len(set(heads)) == 3 and [layer for layer, _ in heads] == [0, 0, 2] for heads in drawn)
     assert {head for heads in drawn for head in heads} == {(layer, head) for layer in (0, 2) for head in range(4)}
     assert all({layer for layer, _ in trial.heads} == {1} for trial in study.of("random:b", 3))
     own = study.of("a", 3)[0].losses.mean()
     hurt = sum(trial.losses.mean() >= own for trial in study.of("random:a", 3))
-    assert study.p("a", 3, among="random:a") == pytest.approx((1 + hurt) / 41)
-    table = {(row["choice"], row["k"]): row for row in study.to_dict()["rows"]}
-    assert table["a", 3]["p_same_layers"] == study.p("a", 3, among="random:a")
-    assert table["random:a", 3]["p"] is None
+    assert study.p_value("a", 3, among="random:a") == pytest.approx((1 + hurt) / 41)
+    table = {(row["ranking"], row["k"]): row for row in study.to_dict()["rows"]}
+    assert table["a", 3]["p_value_layer_matched"] == study.p_value("a", 3, among="random:a")
+    assert table["random:a", 3]["p_value"] is None
     assert table["random:a", 3]["draws"] == 40
 
 
@@ -197,8 +197,8 @@ def test_the_same_heads_are_run_once(monkeypatch) -> None:
     runs = []
     own = HeldOut.losses
     monkeypatch.setattr(HeldOut, "losses", lambda self: runs.append(1) or own(self))
-    orders = {"a": [(0, 0), (1, 1)], "b": [(1, 1), (0, 0)]}
-    study = ablate(toy_model("llama"), None, rows(random_examples([5, 6])), orders=orders, ks=(2,), random=0)
+    rankings = {"a": [(0, 0), (1, 1)], "b": [(1, 1), (0, 0)]}
+    study = ablate(toy_model("llama"), None, rows(random_examples([5, 6])), rankings=rankings, ks=(2,), random=0)
     assert len(runs) == 2  # intact, and the pair
     assert study.rise("a", 2) == study.rise("b", 2)
 
@@ -213,7 +213,7 @@ def test_accuracy_is_asked_of_orders_and_some_draws() -> None:
 
     order = some_heads(model, 4)
     study = ablate(
-        model, tokenizer, data, orders={"these": order}, ks=(4,), random=5, scorer=short, scored_draws=2,
+        model, tokenizer, data, rankings={"these": order}, ks=(4,), random=5, scorer=short, scored_draws=2,
         max_new_tokens=5,
     )  # fmt: skip
     assert len(asked) == 6 * (1 + 1 + 2)
@@ -235,37 +235,40 @@ def test_statistics_by_hand() -> None:
     assert (rise.value, rise.low, rise.high) == pytest.approx((4 / 3, 4 / 3 - half, 4 / 3 + half))
     spread = study.rise(RANDOM, 1)
     assert (spread.value, spread.low, spread.high) == pytest.approx((1.0, 0.0375, 1.9625))
-    assert study.p("active", 1) == pytest.approx((1 + 2) / (1 + 4))  # 1.5 and 2 hurt at least as much as 4/3
-    assert study.p(RANDOM, 1) is None
+    assert study.p_value("active", 1) == pytest.approx((1 + 2) / (1 + 4))  # 1.5 and 2 hurt at least as much as 4/3
+    assert study.p_value(RANDOM, 1) is None
     assert study.accuracy_change("active", 1) is None
     table = study.to_dict()
-    assert [(row["choice"], row["k"], row["draws"]) for row in table["rows"]] == [("active", 1, 1), (RANDOM, 1, 4)]
-    assert table["rows"][0]["p"] == pytest.approx(0.6)
+    assert [(row["ranking"], row["k"], row["draws"]) for row in table["rows"]] == [("active", 1, 1), (RANDOM, 1, 4)]
+    assert table["rows"][0]["p_value"] == pytest.approx(0.6)
     assert table["trials"][0] == {
-        "choice": "active",
+        "ranking": "active",
         "heads": [[0, 0]],
         "loss": pytest.approx(10 / 3),
         "accuracy": None,
     }
-    with pytest.raises(InputError, match="'changed' with 1 heads was not tried; there is active 1, random 1"):
+    with pytest.raises(InputError, match="'changed' with 1 heads was not tried; choose from active 1, random 1"):
         study.rise("changed", 1)
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"orders": {"x": [(3, 0)]}}, "the model has no layer 3 head 0: it has 3 layers of up to 4 heads"),
-        ({"orders": {"x": [(0, -1)]}}, "no layer 0 head -1"),
-        ({"orders": {"x": [(0, 1), (0, 1)]}}, "layer 0 head 1 is named twice"),
-        ({"orders": {"x": [(0, 1)]}, "ks": (2,)}, "the order 'x' has 1 heads, and 2 are to be switched off"),
-        ({"orders": {"random": [(0, 1)]}}, "cannot be called 'random'"),
-        ({"orders": {"random:x": [(0, 1)]}}, "cannot be called 'random:x'"),
-        ({"orders": {}, "ks": (13,)}, r"the numbers of heads are \[13\]; they want to be 1 to 12"),
-        ({"orders": {}, "ks": (0,)}, "1 to 12"),
-        ({"orders": {}, "random": -1}, "0 or more, not -1, 0 and 0"),
-        ({"orders": {}, "mode": "half"}, "mode is 'half'; it wants one of zero, mean"),
-        ({"orders": {}, "mode": "mean", "means": np.zeros((2, 2, 2))}, r"means of shape \(3, 4, 8\), and they are"),
-        ({"orders": {}, "scorer": "exakt"}, "no scorer 'exakt'"),
+        ({"rankings": {"x": [(3, 0)]}}, "the model has no layer 3 head 0: it has 3 layers of up to 4 heads"),
+        ({"rankings": {"x": [(0, -1)]}}, "no layer 0 head -1"),
+        ({"rankings": {"x": [(0, 1), (0, 1)]}}, "layer 0 head 1 is named twice"),
+        ({"rankings": {"x": [(0, 1)]}, "ks": (2,)}, "the ranking 'x' has 1 heads, and 2 are to be switched off"),
+        ({"rankings": {"random": [(0, 1)]}}, "cannot be called 'random'"),
+        ({"rankings": {"random:x": [(0, 1)]}}, "cannot be called 'random:x'"),
+        ({"rankings": {}, "ks": (13,)}, r"the numbers of heads are \[13\]; they must be 1 to 12"),
+        ({"rankings": {}, "ks": (0,)}, "1 to 12"),
+        ({"rankings": {}, "random": -1}, "must be 0 or more, not -1, 0 and 0"),
+        ({"rankings": {}, "mode": "half"}, "unknown mode 'half': choose from zero, mean"),
+        (
+            {"rankings": {}, "mode": "mean", "means": np.zeros((2, 2, 2))},
+            r"means of shape \(3, 4, 8\), and those given are",
+        ),
+        ({"rankings": {}, "scorer": "exakt"}, "unknown scorer 'exakt'"),
     ],
 )
 def test_wrong_input_is_one_clear_line(options, said) -> None:
@@ -278,12 +281,12 @@ def test_layers_without_heads_cannot_be_switched_off_and_say_why() -> None:
     layer = next(iter(locate(model).absent))
     with (
         pytest.raises(InputError, match=rf"layer {layer} head 0: the layer has no heads of its own: "),
-        switched_off(model, [(layer, 0)]),
+        ablate_heads(model, [(layer, 0)]),
     ):
         pass
     with (
-        pytest.raises(InputError, match="and there are none: take head_means"),
-        switched_off(model, [(1, 0)], mode="mean"),
+        pytest.raises(InputError, match="and none were given: take head_means"),
+        ablate_heads(model, [(1, 0)], mode="mean"),
     ):
         pass
 
@@ -305,8 +308,8 @@ def test_the_command_gives_what_the_function_does(saved, capsys, monkeypatch) ->
     monkeypatch.chdir(saved)
     pattern, change = headprint.load("pattern.safetensors"), headprint.load("change.safetensors")
     model, tokenizer = models.load_model("model")
-    orders = {"active": pattern.top(3), "changed": change.top(3, by="absolute")}
-    wanted = ablate(model, tokenizer, "rows.jsonl", orders=orders, ks=(1, 3), mode="mean", random=4, seed=5)
+    rankings = {"active": pattern.top(3), "changed": change.top(3, by="absolute")}
+    wanted = ablate(model, tokenizer, "rows.jsonl", rankings=rankings, ks=(1, 3), mode="mean", random=4, seed=5)
     command = ["ablate", "model", "rows.jsonl", "--pattern", "pattern.safetensors", "--change", "change.safetensors"]
     command += ["-k", "1,3", "--mode", "mean", "--random", "4", "--seed", "5", "--out", "ablation.json"]
     capsys.readouterr()
@@ -315,8 +318,8 @@ def test_the_command_gives_what_the_function_does(saved, capsys, monkeypatch) ->
     assert json.loads(Path("ablation.json").read_text()) == found
     for ours, theirs in zip(found["rows"], wanted.to_dict()["rows"], strict=True):
         assert ours["loss"] == pytest.approx(theirs["loss"])
-        assert (ours["choice"], ours["k"], ours["p"]) == (theirs["choice"], theirs["k"], theirs["p"])
-    assert run([*command, "--scorer", "final", "--max-new-tokens", "3", "--same-layers", "2"]) == 0
+        assert (ours["ranking"], ours["k"], ours["p_value"]) == (theirs["ranking"], theirs["k"], theirs["p_value"])
+    assert run([*command, "--scorer", "final", "--max-new-tokens", "3", "--layer-matched", "2"]) == 0
     shown = capsys.readouterr().out
     assert "all 12 heads on: loss" in shown
     assert "over draws (2, 4)" in " ".join(shown.split())
@@ -328,12 +331,12 @@ def test_the_command_gives_what_the_function_does(saved, capsys, monkeypatch) ->
     ("options", "said"),
     [
         ([], "say which heads: --pattern for the most active"),
-        (["--pattern", "change.safetensors"], "holds a change, and --pattern wants a pattern"),
-        (["--change", "pattern.safetensors"], "holds a pattern, and --change wants a change"),
+        (["--pattern", "change.safetensors"], "is a change, and --pattern needs a pattern"),
+        (["--change", "pattern.safetensors"], "is a pattern, and --change needs a change"),
         (["--pattern", "gone.safetensors"], "gone.safetensors"),
-        (["--pattern", "pattern.safetensors", "-k", "one"], "-k is 'one'; it wants numbers of heads, such as 1,2,4,8"),
+        (["--pattern", "pattern.safetensors", "-k", "one"], "-k is 'one'; give numbers of heads, such as 1,2,4,8"),
         (["--pattern", "pattern.safetensors", "-k", "0"], "-k is '0'"),
-        (["--pattern", "pattern.safetensors", "-k", "13"], "the numbers of heads are [13]; they want to be 1 to 12"),
+        (["--pattern", "pattern.safetensors", "-k", "13"], "the numbers of heads are [13]; they must be 1 to 12"),
     ],
 )
 def test_the_commands_mistakes_are_one_line_and_exit_code_2(saved, capsys, monkeypatch, options, said) -> None:

@@ -15,17 +15,17 @@ from torch.nn import functional as F
 
 import headprint
 from headprint import lab, models
-from headprint.analysis.intervals import mean_interval, wilson
+from headprint.analysis.intervals import mean_interval
 from headprint.base import progress as bars
 from headprint.base.errors import InputError
 from headprint.cli.app import run
 from headprint.cli.commands import evaluate as command
 from headprint.data.rows import read_rows
-from headprint.evaluation.evaluation import Evaluation, Outcome
+from headprint.evaluation.evaluation import Evaluation, Outcome, wilson
 from headprint.evaluation.generation import generate, prompt_tokens
 from headprint.evaluation.likelihood import HeldOut, examples_of, token_losses
 from headprint.evaluation.mathbench import How
-from headprint.evaluation.questions import SCORERS
+from headprint.evaluation.scorers import SCORERS
 from support.numerics import FLOAT32, FLOAT64, error
 from support.plain import losses as plain_losses
 from support.plain import random_examples
@@ -84,8 +84,8 @@ def test_the_models_own_generation_settings_are_set_aside_and_left_as_they_were(
     assert model.generation_config is own
 
 
-@pytest.mark.parametrize("normalised", [False, True])
-def test_choice_takes_the_likeliest_of_the_choices(normalised) -> None:
+@pytest.mark.parametrize("normalized", [False, True])
+def test_choice_takes_the_likeliest_of_the_choices(normalized) -> None:
     model, tokenizer = small(), toy_tokenizer("bos")
     rng = random.Random(3)
     rows = text_rows(12)
@@ -101,9 +101,9 @@ def test_choice_takes_the_likeliest_of_the_choices(normalised) -> None:
             with torch.no_grad():
                 log = model(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
             score = sum(float(log[at - 1, ids[at]]) for at in range(len(prompt), len(ids)))
-            scores.append(score / len(text) if normalised else score)
+            scores.append(score / len(text) if normalized else score)
         wanted.append(row["choices"][int(np.argmax(scores))])
-    scorer = "choice-normalised" if normalised else "choice"
+    scorer = "choice-norm" if normalized else "choice"
     found = headprint.evaluate(model, tokenizer, rows, scorer=scorer, loss=False, batch_tokens=70)
     assert [x.output for x in found.results] == wanted
     right = [x == row["choices"][row["answer"]] for x, row in zip(wanted, rows, strict=True)]
@@ -134,7 +134,7 @@ def test_a_custom_scorer_sees_row_and_output_and_results_are_in_order(tmp_path) 
 def test_loss_alone_and_answers_alone() -> None:
     model, tokenizer = small(), toy_tokenizer()
     rows = text_rows(4)
-    alone = headprint.evaluate(model, tokenizer, rows, scorer="none", n=3)
+    alone = headprint.evaluate(model, tokenizer, rows, scorer="none", limit=3)
     assert (alone.n, alone.accuracy, alone.interval()) == (3, None, None)
     assert alone.to_dict()["accuracy"] is None
     assert all(x.output is None and x.right is None for x in alone.results)
@@ -157,7 +157,7 @@ def test_intervals_by_hand() -> None:
     found = mean_interval([1.0, 2.0, 4.0])  # s = 1.5275, t = 4.3027
     assert (found.value, found.low, found.high) == pytest.approx((7 / 3, -1.4613, 6.1279), abs=1e-3)
     assert np.isnan(mean_interval([3.0]).low)
-    outcomes = [Outcome(str(i), "x", i < 8, float(i)) for i in range(10)]
+    outcomes = [Outcome(str(i), output="x", right=i < 8, loss=float(i)) for i in range(10)]
     result = Evaluation("exact", outcomes).to_dict()
     assert result["accuracy"]["low"] == pytest.approx(centre - half)
     assert result["loss"]["value"] == pytest.approx(4.5)
@@ -178,7 +178,8 @@ def test_out_of_memory_halves_batches(monkeypatch) -> None:
 
     monkeypatch.setattr(type(model), "forward", narrow)
     prompts = [prompt_tokens(row, tokenizer) for row in read_rows(rows)]
-    assert generate(model, tokenizer, prompts, max_new_tokens=5) == [x.output for x in wanted.results]
+    answers = generate(model, tokenizer, prompts, max_new_tokens=5)
+    assert [x.text for x in answers] == [x.output for x in wanted.results]
     assert max(sizes) == 8
     monkeypatch.undo()
 
@@ -214,11 +215,11 @@ def test_progress_counts_every_row_twice(monkeypatch) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"scorer": "exakt"}, "no scorer 'exakt': did you mean 'exact'?"),
-        ({"scorer": "zzzz"}, "choose one of exact, final, boxed"),
+        ({"scorer": "exakt"}, "unknown scorer 'exakt': did you mean 'exact'?"),
+        ({"scorer": "zzzz"}, "choose from exact, final, boxed"),
         ({"scorer": "lab"}, r"row 0: not a row of the laboratory \(its task is None\)"),
         ({"scorer": "choice"}, "row 0: no 'choices'"),
-        ({"scorer": "exact", "n": 0}, "n is 0; it wants 1 at least"),
+        ({"scorer": "exact", "limit": 0}, "limit is 0; it must be at least 1"),
         ({"scorer": "exact", "max_new_tokens": 0}, "max_new_tokens is 0"),
         ({"scorer": "none", "loss": False}, "nothing to evaluate"),
     ],
@@ -255,13 +256,13 @@ def test_python_is_run_and_its_rows_are_named() -> None:
 def test_a_laboratory_task_is_judged_by_its_own_check() -> None:
     model, tokenizer = models.load_model("lab")
     rows = lab.task_rows("math", "test", n=6)
-    found = headprint.evaluate(model, tokenizer, "lab:math", scorer="lab", n=6, max_new_tokens=40)
+    found = headprint.evaluate(model, tokenizer, "lab:math", scorer="lab", limit=6, max_new_tokens=40)
     assert [x.id for x in found.results] == [row["id"] for row in rows]
     assert [x.right for x in found.results] == [
         lab.TASKS["math"].check(row, x.output) for row, x in zip(rows, found.results, strict=True)
     ]
-    assert set(SCORERS) == {
-        "exact", "final", "boxed", "letter", "python", "lab", "choice", "choice-normalised", "none",
+    assert set(SCORERS.names()) == {
+        "exact", "final", "boxed", "letter", "python", "lab", "choice", "choice-norm", "none",
     }  # fmt: skip
 
 
@@ -277,7 +278,7 @@ def saved(tmp_path_factory):
 
 def test_the_command_gives_what_the_function_does(saved, capsys) -> None:
     model, tokenizer = models.load_model(str(saved / "model"))
-    wanted = headprint.evaluate(model, tokenizer, saved / "rows.jsonl", scorer="final", n=5, max_new_tokens=6)
+    wanted = headprint.evaluate(model, tokenizer, saved / "rows.jsonl", scorer="final", limit=5, max_new_tokens=6)
     capsys.readouterr()
     command = ["evaluate", str(saved / "model"), str(saved / "rows.jsonl"), "--scorer", "final", "--limit", "5"]
     command += ["--max-new-tokens", "6", "--out", str(saved / "answers.jsonl")]
@@ -309,12 +310,12 @@ def test_the_command_takes_mathbench(saved, capsys) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["rows.jsonl"], "say by --scorer what tells right from wrong"),
+        (["rows.jsonl"], "say with --scorer what makes an answer right: exact, final"),
         ([], "give one of DATA, --mathbench and --harness"),
         (["rows.jsonl", "--mathbench", "x", "--scorer", "exact"], "give one of DATA"),
         (["rows.jsonl", "--scorer", "lab"], "rows.jsonl:1: not a row of the laboratory"),
         (["gone.jsonl", "--scorer", "exact"], "gone.jsonl"),
-        (["rows.jsonl", "--scorer", "exact", "--out", "gone/x.jsonl"], "gone is no directory: make it"),
+        (["rows.jsonl", "--scorer", "exact", "--out", "gone/x.jsonl"], "gone is not a directory: make it"),
         (["--mathbench", "gone.jsonl"], "gone.jsonl"),
         (["--harness", "arc"], "pip install '.[eval]'"),
     ],
@@ -329,5 +330,5 @@ def test_the_commands_mistakes_are_one_line_and_exit_code_2(saved, capsys, monke
 
 
 def test_the_commands_choices_are_the_librarys() -> None:
-    assert set(get_args(command.ScorerName)) == set(SCORERS)
+    assert command.SCORER_NAMES.split(", ") == SCORERS.names()
     assert get_args(command.How) == get_args(How)

@@ -10,7 +10,7 @@ import pytest
 
 import headprint
 from headprint.base.errors import InputError
-from headprint.evaluation.harness import Score, harness
+from headprint.evaluation.harness import Score, run_harness
 from support.toy_rows import small
 from support.toy_tokenizers import toy_tokenizer
 
@@ -65,7 +65,9 @@ def stand_in(monkeypatch):
 def test_every_metric_is_read_and_every_option_passed(stand_in, tmp_path) -> None:
     model, tokenizer = small(), toy_tokenizer()
     model.train()
-    found = harness(model, tokenizer, ["arc", "gsm8k"], n=40, few_shot=3, chat=True, batch_size=2, include=tmp_path)
+    found = run_harness(
+        model, tokenizer, ["arc", "gsm8k"], limit=40, few_shot=3, chat=True, batch_size=2, include=tmp_path
+    )
     assert found == [
         Score("arc", "acc", "none", 0.25, 0.07, 40),
         Score("arc", "acc_norm", "none", 0.5, None, 40),
@@ -80,22 +82,22 @@ def test_every_metric_is_read_and_every_option_passed(stand_in, tmp_path) -> Non
     assert model.training
     json.dumps([score.to_dict() for score in found])
     stand_in.results = None
-    assert harness(model, tokenizer, ["arc"]) == []
+    assert run_harness(model, tokenizer, ["arc"]) == []
 
 
 def test_mistakes_are_one_line(stand_in) -> None:
     with pytest.raises(InputError, match="has no task 'gsm8': did you mean 'gsm8k'"):
-        harness(small(), None, ["arc", "gsm8"])
+        run_harness(small(), None, ["arc", "gsm8"])
     with pytest.raises(InputError, match="has no task 'zzz': `lm_eval ls tasks` lists them"):
-        harness(small(), None, ["zzz"])
-    with pytest.raises(InputError, match="no task is named"):
-        harness(small(), None, [])
+        run_harness(small(), None, ["zzz"])
+    with pytest.raises(InputError, match="no task given"):
+        run_harness(small(), None, [])
 
 
 def test_without_the_extra_it_says_how_to_get_it(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "lm_eval", None)
     with pytest.raises(InputError, match=r"needs lm-evaluation-harness: run pip install '\.\[eval\]'"):
-        harness(small(), None, ["arc"])
+        run_harness(small(), None, ["arc"])
 
 
 @pytest.mark.slow
@@ -125,7 +127,7 @@ metric_list: [{{metric: acc}}, {{metric: acc_norm}}]
 """
     )
     model, tokenizer = small(), toy_tokenizer()
-    found = {score.metric: score.value for score in harness(model, tokenizer, ["headprint_toy"], include=tmp_path)}
-    for metric, scorer in (("acc", "choice"), ("acc_norm", "choice-normalised")):
+    found = {score.metric: score.value for score in run_harness(model, tokenizer, ["headprint_toy"], include=tmp_path)}
+    for metric, scorer in (("acc", "choice"), ("acc_norm", "choice-norm")):
         ours = headprint.evaluate(model, tokenizer, rows, scorer=scorer, loss=False)
         assert found[metric] == pytest.approx(ours.accuracy)

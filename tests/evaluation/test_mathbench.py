@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from headprint.base.errors import InputError
-from headprint.evaluation import questions as exam
-from headprint.evaluation.mathbench import mathbench, rotations
+from headprint.evaluation import questions
+from headprint.evaluation.generation import Output
+from headprint.evaluation.mathbench import rotations, run_mathbench
 from support.toy_rows import small
 from support.toy_tokenizers import PLAIN_CHAT, toy_tokenizer
 
@@ -26,9 +27,9 @@ def answering(monkeypatch, function) -> list[str]:
     def generate(model, tokenizer, ids, **_):
         texts = [tokenizer.decode(each, skip_special_tokens=True) for each in ids]
         prompts.extend(texts)
-        return [function(text) for text in texts]
+        return [Output(function(text), False) for text in texts]
 
-    monkeypatch.setattr(exam, "generate", generate)
+    monkeypatch.setattr(questions, "generate", generate)
     return prompts
 
 
@@ -56,7 +57,7 @@ def test_rotations_by_hand() -> None:
 
 def test_who_knows_is_right_in_all_rotations(monkeypatch) -> None:
     prompts = answering(monkeypatch, solve)
-    found = mathbench(small(), toy_tokenizer(), FILES)
+    found = run_mathbench(small(), toy_tokenizer(), FILES)
     assert len(prompts) == 5 * 4 + 2
     assert found.subsets == ["college/single_choice_en", "primary/cloze_en", "primary/single_choice_en"]
     assert found.accuracy().value == 1
@@ -68,7 +69,7 @@ def test_who_knows_is_right_in_all_rotations(monkeypatch) -> None:
 
 def test_a_favourite_letter_scores_a_share_once_and_nothing_in_circles(monkeypatch) -> None:
     answering(monkeypatch, lambda prompt: " A.")
-    found = mathbench(small(), toy_tokenizer(), FILES / "primary" / "single_choice_en.jsonl")
+    found = run_mathbench(small(), toy_tokenizer(), FILES / "primary" / "single_choice_en.jsonl")
     assert found.accuracy(circular=False).value == pytest.approx(1 / 3)
     assert found.accuracy().value == 0
     assert [question.right for question in found.questions][2] == (True, False, False, False)
@@ -76,17 +77,17 @@ def test_a_favourite_letter_scores_a_share_once_and_nothing_in_circles(monkeypat
 
 def test_right_in_three_of_four_is_wrong(monkeypatch) -> None:
     answering(monkeypatch, lambda prompt: "D" if "A. 48" in prompt else solve(prompt))
-    found = mathbench(small(), toy_tokenizer(), FILES / "primary")
+    found = run_mathbench(small(), toy_tokenizer(), FILES / "primary")
     assert found.accuracy().value == pytest.approx(4 / 5)
     assert found.accuracy(subset="single_choice_en").value == pytest.approx(2 / 3)
     assert found.accuracy(circular=False).value == 1
-    with pytest.raises(InputError, match="no subset 'x'; there is cloze_en, single_choice_en"):
+    with pytest.raises(InputError, match="unknown subset 'x': choose from cloze_en, single_choice_en"):
         found.accuracy(subset="x")
 
 
 def test_likelihood_takes_the_likeliest_letter() -> None:
     model, tokenizer = small(), toy_tokenizer()
-    found = mathbench(model, tokenizer, FILES / "college", how="likelihood")
+    found = run_mathbench(model, tokenizer, FILES / "college", how="likelihood")
     wanted = []
     for line in (FILES / "college" / "single_choice_en.jsonl").read_text().splitlines():
         for row in rotations(json.loads(line)):
@@ -104,8 +105,8 @@ def test_likelihood_takes_the_likeliest_letter() -> None:
 def test_prompts_of_ones_own_and_chat(monkeypatch) -> None:
     prompts = answering(monkeypatch, solve)
     tokenizer = toy_tokenizer(chat_template=PLAIN_CHAT)
-    mathbench(
-        small(), tokenizer, FILES / "primary", n=1, chat=True,
+    run_mathbench(
+        small(), tokenizer, FILES / "primary", limit=1, chat=True,
         choice_prompt="{question} Choose.\n{options}\n", cloze_prompt="{question} Say.",
     )  # fmt: skip
     assert len(prompts) == 4 + 1
@@ -118,7 +119,7 @@ def test_prompts_of_ones_own_and_chat(monkeypatch) -> None:
     [
         ('{"question": "x"}', r"one.jsonl:2: no 'answer'; MathBench's lines have"),
         ('{"options": ["1", "2"], "answer": "A"}', "one.jsonl:2: no 'question'"),
-        ('{"question": "x", "options": ["1"], "answer": "A"}', "one.jsonl:2: 'options' wants"),
+        ('{"question": "x", "options": ["1"], "answer": "A"}', "one.jsonl:2: 'options' must be a list"),
         ('{"question": "x", "options": ["1", "2"], "answer": "C"}', "one.jsonl:2: the answer 'C' is none of A, B"),
         ("{", "one.jsonl:2: broken JSON"),
     ],
@@ -126,13 +127,13 @@ def test_prompts_of_ones_own_and_chat(monkeypatch) -> None:
 def test_broken_lines_are_named(tmp_path, line, said) -> None:
     (tmp_path / "one.jsonl").write_text(json.dumps(ENTRY) + "\n" + line + "\n")
     with pytest.raises(InputError, match=said):
-        mathbench(None, None, tmp_path / "one.jsonl")
+        run_mathbench(None, None, tmp_path / "one.jsonl")
 
 
 def test_other_mistakes_are_one_line(tmp_path) -> None:
     with pytest.raises(InputError, match=r"no \.jsonl files; give MathBench's folder"):
-        mathbench(None, None, tmp_path)
+        run_mathbench(None, None, tmp_path)
     with pytest.raises(InputError, match=r"choice_prompt has no \{options\}"):
-        mathbench(None, None, FILES, choice_prompt="{question}")
-    with pytest.raises(InputError, match="how is 'guess'; it wants one of generate, likelihood"):
-        mathbench(None, None, FILES, how="guess")
+        run_mathbench(None, None, FILES, choice_prompt="{question}")
+    with pytest.raises(InputError, match="how is 'guess'; choose from generate, likelihood"):
+        run_mathbench(None, None, FILES, how="guess")

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from headprint.evaluation.sandbox import child as sandbox_child
-from headprint.evaluation.sandbox import runner as sandbox
-from headprint.evaluation.sandbox.runner import run
+from headprint.evaluation.sandbox import run, runner
 
 LINUX = sys.platform.startswith("linux") and os.uname().machine in sandbox_child.ALLOWED_CALLS
 
@@ -187,7 +186,7 @@ def test_nothing_is_left_behind(tmp_path, monkeypatch) -> None:
 def test_the_kernel_alone_refuses_files_network_and_processes(tmp_path) -> None:
     script = f"""
 import os, socket, sys, threading
-sys.path.insert(0, {str(Path(sandbox.__file__).parent)!r})
+sys.path.insert(0, {str(Path(runner.__file__).parent)!r})
 import child
 assert child.lock()
 def tried(name, function):

@@ -1,31 +1,37 @@
-"""Judges of answers, by examples of the formats that they are for."""
+"""Scorers by examples of the formats that they are for, their registry, and what is known before a model is loaded."""
 
 from __future__ import annotations
 
-import random
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+from types import SimpleNamespace
 
 import pytest
 
+import headprint
 from headprint import lab
+from headprint.base import registry
 from headprint.base.errors import InputError
-from headprint.evaluation import scorers as answers
+from headprint.cli.app import run
+from headprint.data.rows import read_rows
+from headprint.evaluation import scorers
+from headprint.evaluation.parsing import same_latex
 from headprint.evaluation.scorers import (
-    JUDGES,
+    SCORERS,
+    ChoiceScorer,
+    TextScorer,
     boxed,
-    check_row,
+    check_rows,
+    check_scorer,
     exact,
     final,
-    final_answer,
-    last_boxed,
+    get_scorer,
     letter,
-    option_letter,
     python,
-    read_choices,
-    right_choice,
-    same_latex,
-    same_value,
-    source_of,
 )
+from support.toy_rows import small, text_rows
+from support.toy_tokenizers import toy_tokenizer
 
 
 @pytest.mark.parametrize(
@@ -46,25 +52,6 @@ def test_exact(output, answer, right) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("He has 3 + 4 = 7 eggs.\n#### 7", "7"),
-        ("#### 5\nno wait\n#### 1,234\nQuestion: 9", "1,234"),
-        ("She pays $1,250.50 for 3.", "3"),
-        ("It is -4.", "-4"),
-        ("about 1e-3", "1e-3"),
-        ("one half, 1/2", "1/2"),
-        ("#### Ella", "Ella"),
-        ("it ends in 12 ####", "12"),
-        ("no number here", None),
-        ("", None),
-    ],
-)
-def test_final_answer(text, found) -> None:
-    assert final_answer(text) == found
-
-
-@pytest.mark.parametrize(
     ("output", "answer", "right"),
     [
         ("so 70,000 it is", "She made 70000\n#### 70000", True),
@@ -82,32 +69,6 @@ def test_final_answer(text, found) -> None:
 )
 def test_final(output, answer, right) -> None:
     assert final({"answer": answer}, output) is right
-
-
-def test_same_value() -> None:
-    assert same_value(1e6, "1,000,000")
-    assert same_value(0.1 + 0.2, 0.3)
-    assert same_value([1, "a "], [1.0, "A"])
-    assert same_value(0, "0.0")
-    assert not same_value([1], [1, 2])
-    assert not same_value(float("nan"), 1)
-    assert not same_value(True, 1)
-    assert not same_value(None, 0)
-    assert not same_value("1/0", 1)
-    assert not same_value(10**400, 1)  # does not fit a float
-    rng = random.Random(0)
-    for _ in range(50):
-        number = rng.uniform(-1e6, 1e6)
-        assert same_value(f"{number:,.4f}", number) == (abs(number) > 50 or abs(float(f"{number:.4f}") - number) < 1e-9)
-        assert not same_value(number * 1.001, number)
-
-
-def test_last_boxed() -> None:
-    assert last_boxed(r"so $\boxed{1}$, no, $\boxed{\frac{1}{2}}$.") == r"\frac{1}{2}"
-    assert last_boxed(r"\boxed 5$ and") == "5"
-    assert last_boxed(r"\fbox{x^{2}}") == "x^{2}"
-    assert last_boxed(r"\boxed{never closed") is None
-    assert last_boxed("5") is None
 
 
 @pytest.mark.parametrize(
@@ -142,29 +103,6 @@ def test_same_latex(said, right, same) -> None:
     assert not boxed({"answer": right}, f"We get ${said}$.")  # it is asked to box
 
 
-@pytest.mark.parametrize(
-    ("output", "found"),
-    [
-        (" B. the colour of its fur", "B"),
-        ("(C)", "C"),
-        ("D", "D"),
-        ("The answer is B.", "B"),
-        ("Answer: (C) because A. is wrong", "C"),
-        ("the correct answer is option D", "D"),
-        ("I first thought A. but the answer is C", "C"),
-        ("A dog has fur, so B.", "B"),
-        ("A dog has fur", None),
-        ("So we take\n**C**", "C"),
-        (r"\boxed{B}", "B"),
-        ("E.", None),
-        ("", None),
-        ("Because", None),
-    ],
-)
-def test_option_letter(output, found) -> None:
-    assert option_letter(output, list("ABCD")) == found
-
-
 def test_letter_reads_choices_of_all_kinds() -> None:
     texts = ["red", "green", "blue"]
     for row in (
@@ -177,34 +115,10 @@ def test_letter_reads_choices_of_all_kinds() -> None:
     ):
         assert letter(row, "B. green")
         assert not letter(row, "C. blue")
-        check_row("letter", row)
+        letter.check_row(row)
     numbered = {"choices": {"text": texts, "label": ["1", "2", "3"]}, "answer": "2"}
     assert letter(numbered, "The answer is 2")
     assert not letter(numbered, "3.")
-
-
-def test_right_choice() -> None:
-    assert right_choice({"choices": ["x", "y"], "completion": " y"}) == 1
-    assert right_choice({"choices": ["x", "y"], "completion": " B. y"}) == 1
-    assert right_choice({"choices": ["B", "A"], "answer": "A"}) == 0  # a label before a text
-    for wrong in ({"answer": "z"}, {"answer": 2}, {"answer": -1}, {"answer": True}):
-        with pytest.raises(InputError, match=r"none of the choices' labels \(A, B\)"):
-            right_choice({"choices": ["x", "y"], **wrong})
-    for broken in (["x"], "xy", [1, 2], None, {"text": "xy"}):
-        with pytest.raises(InputError, match="list of two texts or more"):
-            read_choices(broken)
-    with pytest.raises(InputError, match="2 choices and 1 labels"):
-        read_choices({"text": ["x", "y"], "label": ["A"]})
-
-
-def test_source_of() -> None:
-    plain = "def solution():\n    x = 1\n\n    return x"
-    assert source_of(f" {plain}".lstrip()) == plain
-    assert source_of(f"{plain}\n\nQuestion: what now?\nMore").rstrip() == plain
-    assert source_of(f"Here it is:\n```python\n{plain}\n```\nDone.") == f"{plain}\n"
-    assert source_of(f"```\n{plain}") == plain
-    both = f"import math\n\ndef helper(x):\n    return x\n\n{plain}"
-    assert source_of(f"{both}\nprint(solution())") == both
 
 
 def test_python_runs_the_output() -> None:
@@ -223,17 +137,122 @@ def test_python_runs_the_output() -> None:
 def test_lab_is_the_tasks_own_check() -> None:
     for name in ("math", "code", "facts", "math_code", "pool"):
         for row in lab.task_rows(name, "test", n=5):
-            check_row("lab", row)
-            assert answers.lab(row, row["completion"])
-            assert not answers.lab(row, " nonsense")
+            scorers.lab.check_row(row)
+            assert scorers.lab(row, row["completion"])
+            assert not scorers.lab(row, " nonsense")
 
 
-def test_what_cannot_be_judged_is_refused() -> None:
-    assert set(JUDGES) == {"exact", "final", "boxed", "letter", "python", "lab"}
-    for name in JUDGES:
-        with pytest.raises(InputError):
-            check_row(name, {"prompt": "What?"})
-    with pytest.raises(InputError, match="names none of the options A, B, C, D, E"):
-        check_row("letter", {"answer": "seven"})
-    with pytest.raises(InputError, match=r"not a row of the laboratory \(its task is 'gsm8k'\)"):
-        check_row("lab", {"task": "gsm8k", "answer": "7"})
+def test_choices_are_taken_by_likelihood_and_by_likelihood_per_letter() -> None:
+    texts, log_likelihoods = ["no", "certainly", "no"], [-3.0, -4.5, -3.0]
+    choice, choice_norm = get_scorer("choice"), get_scorer("choice-norm")
+    assert choice.choose(texts, log_likelihoods) == "no"
+    assert choice_norm.choose(texts, log_likelihoods) == "certainly"  # -0.5 a letter, and -1.5
+    row = {"choices": texts, "answer": 1}
+    assert (choice(row, "no"), choice(row, "certainly")) == (False, True)
+    assert not choice({**row, "answer": 2}, "no")  # the first of equals is what is taken
+
+
+NEEDS = {
+    "exact": "no right answer",
+    "final": "no right answer",
+    "boxed": "no right answer",
+    "python": "no right answer",
+    "letter": "no right answer",
+    "lab": r"not a row of the laboratory \(its task is None\)",
+    "choice": "no 'choices'",
+    "choice-norm": "no 'choices'",
+}
+
+
+def test_rows_that_cannot_be_scored_are_refused_with_their_place() -> None:
+    assert {*NEEDS, "none"} == set(SCORERS.names())
+    for name, said in NEEDS.items():
+        rows = [*lab.task_rows("facts", "test", n=2), {"prompt": "What?"}]
+        if name.startswith("choice"):
+            rows[:2] = [{**row, "choices": ["x", "y"], "answer": 0} for row in rows[:2]]
+        if name == "letter":
+            rows[:2] = [{"prompt": "What?", "answer": "B"}] * 2
+        with pytest.raises(InputError, match=f"^row 2: {said}"):
+            check_rows(name, read_rows(rows))
+        check_rows(name, read_rows(rows[:2]))
+    check_rows("none", read_rows([{"text": "no question"}]))
+    with pytest.raises(InputError, match="row 0: the answer 'seven' names none of the options A, B, C, D, E"):
+        check_rows("letter", read_rows([{"prompt": "What?", "answer": "seven"}]))
+    with pytest.raises(InputError, match="row 1: nothing to answer"):
+        check_rows("exact", read_rows([{"prompt": "What?", "answer": "x"}, {"answer": "x"}]))
+    with pytest.raises(InputError, match="0 rows to evaluate, and at least 1 needed"):
+        check_rows("none", [])
+    with pytest.raises(InputError, match="2 rows to evaluate, and at least 5 needed"):
+        check_rows("exact", read_rows([{"prompt": "What?", "answer": "x"}] * 2), at_least=5)
+
+
+def test_unknown_scorers_are_refused() -> None:
+    with pytest.raises(InputError, match="unknown scorer 'exakt': did you mean 'exact'"):
+        check_scorer("exakt")
+    with pytest.raises(InputError, match="unknown scorer 'zzzz': choose from exact, final, boxed"):
+        check_scorer("zzzz")
+    check_scorer(lambda row, output: True)
+    check_scorer(None)
+
+
+def test_rows_are_checked_without_torch() -> None:
+    program = """
+import sys
+from headprint.evaluation import check_rows, check_scorer
+from headprint.data.rows import read_rows
+check_scorer("final")
+check_rows("final", read_rows([{"prompt": "What?", "answer": "7"}]))
+assert not {"torch", "transformers"} & sys.modules.keys()
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def even(row, output):
+    """Rows of even number are right."""
+    return int(row["id"][1:]) % 2 == 0
+
+
+@TextScorer
+def odd(row, output) -> bool:
+    return not even(row, output)
+
+
+@ChoiceScorer
+def shortest(texts, log_likelihoods):
+    return [-len(text) for text in texts]
+
+
+NOT_A_SCORER = 7
+
+
+@pytest.fixture
+def plugins(monkeypatch):
+    """Scorers of another package."""
+    added = {
+        name: EntryPoint(name, f"{__name__}:{attribute}", "headprint.scorers")
+        for name, attribute in {"even": "even", "odd": "odd", "shortest": "shortest", "seven": "NOT_A_SCORER"}.items()
+    }
+    monkeypatch.setitem(sys.modules, __name__, SimpleNamespace(**globals()))
+    monkeypatch.setattr(
+        registry, "entry_points", lambda group, name=None: [e for e in added.values() if name in (None, e.name)]
+    )
+
+
+def test_scorers_of_other_packages_work_by_name_in_python_and_on_the_command_line(plugins, tmp_path, capsys) -> None:
+    model, tokenizer, rows = small(), toy_tokenizer(), text_rows(5)
+    for row in rows:
+        row["choices"] = ["longer text", "text"]
+        row["answer"] = 1
+    assert headprint.evaluate(model, tokenizer, rows, scorer="even", max_new_tokens=2).accuracy == 0.6
+    assert headprint.evaluate(model, tokenizer, rows, scorer="odd", max_new_tokens=2).accuracy == 0.4
+    assert headprint.evaluate(model, tokenizer, rows, scorer="shortest").accuracy == 1
+    del rows[3]["answer"], rows[3]["completion"]
+    with pytest.raises(InputError, match="row 3: no right answer"):  # a TextScorer knows what it needs
+        headprint.evaluate(model, tokenizer, rows, scorer="odd", loss=False)
+    with pytest.raises(InputError, match="the scorer 'seven' is a int, not a function of a row and an output"):
+        check_scorer("seven")
+    with pytest.raises(InputError, match="did you mean 'shortest'"):
+        check_scorer("shortes")
+    (tmp_path / "rows.jsonl").write_text('{"prompt": "x"}\n')
+    assert run(["evaluate", str(tmp_path), str(tmp_path / "rows.jsonl"), "--scorer", "shortes"]) == 2
+    assert "did you mean 'shortest'?" in capsys.readouterr().err

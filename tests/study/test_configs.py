@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from headprint.base.errors import InputError
-from headprint.evaluation import scorers as answers
+from headprint.evaluation.parsing import choices_of, right_choice
+from headprint.evaluation.scorers import get_scorer
 from headprint.study import configfile
 from headprint.study import rows as data
 from headprint.study.config import StudyConfig, TaskConfig, builtin, load, parse
@@ -115,11 +116,11 @@ def test_a_task_asks_what_its_scorer_can_judge(name: str, hub: Path, tmp_path: P
         assert row["completion"][0] in " \n"
         assert row["completion"].strip()
         if task.scorer == "choice":
-            texts, _ = answers.read_choices(row["choices"])
-            assert texts[answers.right_choice(row)] == row["completion"].strip()
+            texts, _ = choices_of(row)
+            assert texts[right_choice(row)] == row["completion"].strip()
         elif task.scorer != "none":
-            assert answers.JUDGES[task.scorer](row, row["completion"])
-            assert not answers.JUDGES[task.scorer](row, " 12345.678 E")
+            assert get_scorer(task.scorer)(row, row["completion"])
+            assert not get_scorer(task.scorer)(row, " 12345.678 E")
     prompts = [{row["prompt"] for row in dealt[part]} for part in ("reserve", "probe", "test")]
     assert prompts[0].isdisjoint(prompts[1] | prompts[2])
 

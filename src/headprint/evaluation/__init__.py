@@ -1,1 +1,78 @@
-"""To be written."""
+"""How well a model does a task, and what it loses without some of its heads.
+
+:func:`evaluate` asks a model the questions of rows, scores the answers and takes the held-out loss; a scorer says
+what is right (:mod:`~headprint.evaluation.scorers`), and code that a model wrote runs in a sandbox
+(:mod:`~headprint.evaluation.sandbox`). :func:`ablate` switches off the first heads of rankings and measures the rise
+of the loss against random heads; :func:`ablate_heads` switches heads off around anything else.
+:func:`run_mathbench` and :func:`run_harness` run published benchmarks.
+"""
+
+from typing import TYPE_CHECKING
+
+from headprint.base.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from headprint.evaluation.ablation import Ablation as Ablation
+    from headprint.evaluation.ablation import Trial as Trial
+    from headprint.evaluation.ablation import ablate as ablate
+    from headprint.evaluation.evaluation import Evaluation as Evaluation
+    from headprint.evaluation.evaluation import Outcome as Outcome
+    from headprint.evaluation.evaluation import evaluate as evaluate
+    from headprint.evaluation.harness import Score as Score
+    from headprint.evaluation.harness import run_harness as run_harness
+    from headprint.evaluation.interventions import ablate_heads as ablate_heads
+    from headprint.evaluation.interventions import head_means as head_means
+    from headprint.evaluation.mathbench import MathBench as MathBench
+    from headprint.evaluation.mathbench import run_mathbench as run_mathbench
+    from headprint.evaluation.scorers import SCORERS as SCORERS
+    from headprint.evaluation.scorers import ChoiceScorer as ChoiceScorer
+    from headprint.evaluation.scorers import Scorer as Scorer
+    from headprint.evaluation.scorers import TextScorer as TextScorer
+    from headprint.evaluation.scorers import check_rows as check_rows
+    from headprint.evaluation.scorers import check_scorer as check_scorer
+
+__all__ = [
+    "SCORERS",
+    "Ablation",
+    "ChoiceScorer",
+    "Evaluation",
+    "MathBench",
+    "Outcome",
+    "Score",
+    "Scorer",
+    "TextScorer",
+    "Trial",
+    "ablate",
+    "ablate_heads",
+    "check_rows",
+    "check_scorer",
+    "evaluate",
+    "head_means",
+    "run_harness",
+    "run_mathbench",
+]
+
+# Lazy, so that a scorer or a row can be checked without importing torch.
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "SCORERS": "scorers",
+        "Ablation": "ablation",
+        "ChoiceScorer": "scorers",
+        "Evaluation": "evaluation",
+        "MathBench": "mathbench",
+        "Outcome": "evaluation",
+        "Score": "harness",
+        "Scorer": "scorers",
+        "TextScorer": "scorers",
+        "Trial": "ablation",
+        "ablate": "ablation",
+        "ablate_heads": "interventions",
+        "check_rows": "scorers",
+        "check_scorer": "scorers",
+        "evaluate": "evaluation",
+        "head_means": "interventions",
+        "run_harness": "harness",
+        "run_mathbench": "mathbench",
+    },
+)

@@ -1,40 +1,42 @@
 """Does the level of a head matter causally? Switch heads off and see what the task loses.
 
-    study = headprint.ablate(model, tokenizer, rows, orders={"active": pattern.top(16)}, ks=(1, 2, 4, 8, 16))
-    study.rise("active", 8), study.rise("random", 8), study.p("active", 8)
+    result = headprint.ablate(model, tokenizer, rows, rankings={"active": pattern.top(16)}, ks=(1, 2, 4, 8, 16))
+    result.rise("active", 8), result.rise("random", 8), result.p_value("active", 8)
 
-The k first heads of an order (the most active, the most changed) are switched off together, and so are k heads drawn at
-random, many times: a head that matters should cost more than a random one.
+The first k heads of a ranking (the most active, the most changed) are switched off together, and so are k heads drawn
+at random, many times: a head that matters should cost more than a random one.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import nn
 
+from headprint import models
+from headprint.analysis.intervals import Interval, mean_interval
 from headprint.base import progress as bars
 from headprint.base.errors import InputError
-from headprint.evaluation.ablation_results import RANDOM, Ablation, Trial, is_random
-from headprint.evaluation.evaluation import take_rows
+from headprint.evaluation.evaluation import take_rows, wilson
 from headprint.evaluation.interventions import (
     HeadId,
     Mode,
+    ablate_heads,
     all_heads,
     check_means,
     check_mode,
     head_ids,
-    head_means,
     means_of,
-    switched_off,
 )
 from headprint.evaluation.likelihood import HeldOut, examples_of
-from headprint.evaluation.questions import Scorer, check_scorer, exam
-from headprint.models import frozen
+from headprint.evaluation.questions import prepare_questions
+from headprint.evaluation.scorers import Scorer, check_rows, get_scorer
 from headprint.models.heads import HeadMap, locate
 
 if TYPE_CHECKING:
@@ -42,8 +44,171 @@ if TYPE_CHECKING:
 
     from headprint.data.rows import Source
     from headprint.data.tokenization import LossOn
+    from headprint.patterns.pattern import Pattern
 
-__all__ = ["RANDOM", "Ablation", "Trial", "ablate", "head_means", "switched_off"]
+RANDOM = "random"
+"""The name of heads drawn at random, of all heads; ``"random:active"`` are drawn from the layers of "active"."""
+
+
+def is_random(ranking: str) -> bool:
+    """Return whether heads of this name are drawn at random."""
+    return ranking.split(":")[0] == RANDOM
+
+
+def layer_matched(ranking: str) -> str:
+    """Return the name of random heads with as many of each layer as the first heads of a ranking."""
+    return f"{RANDOM}:{ranking}"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Some heads switched off.
+
+    Attributes:
+        ranking: The ranking whose first heads these are, or ``"random"`` (:data:`RANDOM`).
+        heads: k pairs of layer and head.
+        losses: (N,) loss of each row without them, in nats.
+        right: (N,) which answers are right without them; None if nothing was asked.
+    """
+
+    ranking: str
+    heads: tuple[HeadId, ...]
+    losses: NDArray[np.float64] = field(repr=False)
+    right: NDArray[np.bool_] | None = field(default=None, repr=False)
+
+    @property
+    def k(self) -> int:
+        """How many heads are off."""
+        return len(self.heads)
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """What switching heads off does.
+
+    Attributes:
+        intact: The model as it is.
+        trials: Every set of heads that was switched off.
+        mode: What replaced the output of a head.
+        heads: How many heads the model has.
+        confidence: Of all intervals.
+    """
+
+    intact: Trial
+    trials: list[Trial]
+    mode: Mode
+    heads: int
+    confidence: float = 0.95
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return len(self.intact.losses)
+
+    @cached_property
+    def cells(self) -> list[tuple[str, int]]:
+        """Every ranking and number of heads that was tried."""
+        return list(dict.fromkeys((trial.ranking, trial.k) for trial in self.trials))
+
+    def of(self, ranking: str, k: int) -> list[Trial]:
+        """Return the trials of a ranking and number of heads: one, or all draws of random ones.
+
+        Raises:
+            InputError: There are none.
+        """
+        found = [trial for trial in self.trials if (trial.ranking, trial.k) == (ranking, k)]
+        if not found:
+            tried = ", ".join(f"{name} {count}" for name, count in self.cells)
+            raise InputError(f"{ranking!r} with {k} heads was not tried; choose from {tried}")
+        return found
+
+    def rise(self, ranking: str, k: int) -> Interval:
+        """Return the rise of the loss in nats.
+
+        For a ranking, with the interval over rows, paired (each row against itself). For random heads, the mean over
+        draws with the central 95% of them (or whatever the confidence is).
+        """
+        changes = [trial.losses - self.intact.losses for trial in self.of(ranking, k)]
+        if not is_random(ranking):
+            return mean_interval(changes[0], self.confidence)
+        return self._range([float(change.mean()) for change in changes])
+
+    def accuracy_change(self, ranking: str, k: int) -> Interval | None:
+        """Return the change of the accuracy, negative where it falls; None if no answers were asked."""
+        intact = self.intact.right
+        asked = [trial.right for trial in self.of(ranking, k) if trial.right is not None]
+        if intact is None or not asked:
+            return None
+        changes = [right.astype(float) - intact for right in asked]
+        if not is_random(ranking):
+            return mean_interval(changes[0], self.confidence)
+        return self._range([float(change.mean()) for change in changes])
+
+    def _range(self, draws: Sequence[float]) -> Interval:
+        tail = (1 - self.confidence) / 2
+        low, high = np.quantile(draws, [tail, 1 - tail]) if len(draws) > 1 else (np.nan, np.nan)
+        return Interval(float(np.mean(draws)), float(low), float(high))
+
+    def p_value(self, ranking: str, k: int, *, among: str = RANDOM) -> float | None:
+        """Return how likely random heads are to hurt at least as much: (1 + draws that do) / (1 + draws).
+
+        The ranking's own heads count as one draw, so that p is never 0 (Phipson and Smyth 2010,
+        https://doi.org/10.2202/1544-6115.1585).
+
+        Args:
+            ranking: The name of a ranking.
+            k: How many of its heads are off.
+            among: The random heads: of all layers, or ``f"random:{ranking}"`` of the same layers.
+
+        Returns:
+            None without such draws, and for random heads themselves.
+        """
+        if is_random(ranking) or (among, k) not in self.cells:
+            return None
+        own = self.of(ranking, k)[0].losses.mean()
+        draws = self.of(among, k)
+        return (1 + sum(bool(draw.losses.mean() >= own) for draw in draws)) / (1 + len(draws))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain types, for JSON.
+
+        ``rows`` has an entry for each ranking and k, ``trials`` the heads and mean loss of every trial.
+        """
+        rows = []
+        for ranking, k in self.cells:
+            accuracy = self.accuracy_change(ranking, k)
+            rows.append(
+                {
+                    "ranking": ranking,
+                    "k": k,
+                    "draws": len(self.of(ranking, k)),
+                    "loss": self.rise(ranking, k).to_dict(),
+                    "accuracy": accuracy and accuracy.to_dict(),
+                    "p_value": self.p_value(ranking, k),
+                    "p_value_layer_matched": self.p_value(ranking, k, among=layer_matched(ranking)),
+                }
+            )
+        right = self.intact.right
+        return {
+            "mode": self.mode,
+            "n": self.n,
+            "heads": self.heads,
+            "confidence": self.confidence,
+            "intact": {
+                "loss": mean_interval(self.intact.losses, self.confidence).to_dict(),
+                "accuracy": None if right is None else wilson(int(right.sum()), self.n, self.confidence).to_dict(),
+            },
+            "rows": rows,
+            "trials": [
+                {
+                    "ranking": trial.ranking,
+                    "heads": [list(head) for head in trial.heads],
+                    "loss": float(trial.losses.mean()),
+                    "accuracy": None if trial.right is None else float(trial.right.mean()),
+                }
+                for trial in self.trials
+            ],
+        }
 
 
 def ablate(
@@ -51,120 +216,171 @@ def ablate(
     tokenizer: Any,
     rows: Source,
     *,
-    orders: Mapping[str, Sequence[Sequence[Any]]],
+    rankings: Mapping[str, Sequence[Sequence[Any]]],
     ks: Sequence[int] = (1, 2, 4, 8, 16),
     mode: Mode = "zero",
     means: NDArray[np.float64] | None = None,
     random: int = 20,
-    same_layers: int = 0,
+    layer_matched: int = 0,
     seed: int = 0,
-    scorer: Scorer | None = None,
+    scorer: str | Scorer | None = None,
     scored_draws: int = 3,
-    n: int | None = None,
+    limit: int | None = None,
     split: str = "test",
     loss_on: LossOn = "auto",
     max_new_tokens: int = 256,
     batch_tokens: int | None = None,
     confidence: float = 0.95,
-    progress: bool = False,
+    show_progress: bool = False,
 ) -> Ablation:
-    """Switch off the first k heads of some orders, and k random heads, and take the loss of rows each time.
+    """Switch off the first k heads of rankings, and k random heads, and take the loss of rows each time.
 
     Args:
-        model: A transformers causal language model on its device, bare or wrapped. Left as it was found.
+        model: A transformers causal language model on its device, bare or wrapped; it is not changed.
         tokenizer: Its tokenizer; None for pre-tokenised rows.
-        rows: Rows, as :func:`headprint.data.rows.read_rows` takes them; better not those that the patterns are of.
-        orders: Heads by name of their order, such as ``{"active": pattern.top(16), "changed": change.top(16,
-            by="absolute")}``; what ``top`` gives, or pairs of layer and head, from 0.
-        ks: How many of them to switch off.
-        mode: ``"zero"``: a head gives nothing. ``"mean"``: it gives its mean over tokens everywhere, which keeps what
-            does not depend on the input (Wang et al. 2022, https://arxiv.org/abs/2211.00593).
+        rows: Rows, as :func:`headprint.data.rows.read_rows` takes them; preferably not those of the patterns.
+        rankings: Named sequences of heads, such as ``{"active": pattern.top(16), "changed": change.top(16,
+            by="absolute")}``: what ``top`` returns, or pairs of layer and head, from 0.
+        ks: How many heads to switch off at a time.
+        mode: ``"zero"`` replaces the output of a head by 0, ``"mean"`` by its mean over tokens, which keeps what does
+            not depend on the input (Wang et al. 2022, https://arxiv.org/abs/2211.00593).
         means: For ``"mean"``: :func:`head_means` of other rows; None takes those of ``rows``.
-        random: Draws of k random heads, of all heads alike, for each k.
-        same_layers: Draws, for each order and k, of as many random heads of each layer as the order's heads are from:
-            whether it is the heads that matter, or only the layers that they are in.
+        random: Draws of k random heads, from all heads alike, for each k.
+        layer_matched: Draws, for each ranking and k, of random heads with as many of each layer as the first k of the
+            ranking have: do the heads matter, or only the layers they are in?
         seed: Of the draws. The draws of one k do not depend on the other ks.
-        scorer: Also ask the rows' questions (:func:`headprint.evaluate`), which takes far longer than the loss.
+        scorer: Score answers as well (:func:`headprint.evaluate`), which takes far longer than the loss.
         scored_draws: For how many of the random draws.
-        n: Only the first so many rows.
-        split: Of a folder, a ``datasets`` data set, or a task of the laboratory.
+        limit: Take only the first rows.
+        split: The split of a folder, of a ``datasets`` data set, or of a task of the laboratory.
         loss_on: Which tokens have a loss, as in :func:`headprint.extract`.
-        max_new_tokens: Where an answer is cut.
-        batch_tokens: Tokens per batch at most; None chooses.
+        max_new_tokens: Tokens of an answer at most.
+        batch_tokens: Tokens per batch at most; None chooses. Halved when memory runs out.
         confidence: Of all intervals.
-        progress: Show a progress bar on stderr.
+        show_progress: Show a progress bar on stderr.
 
     Raises:
         InputError: Something about the input is wrong, such as a head that the model does not have.
         headprint.models.heads.UnsupportedModel: The model has no heads that could be switched off.
     """
     heads = locate(model)
-    plan = _plan(heads, orders, ks, random, same_layers, seed)
-    check_mode(mode)  # these too before anything is run
-    check_scorer(scorer or "none")
+    plan = _plan(heads, rankings, ks, random, layer_matched, seed)
+    check_mode(mode)  # everything is checked before anything is run
     if means is not None:
         check_means(heads, means)
-    taken = take_rows(rows, n, split)
+    found = get_scorer(scorer)
+    taken = take_rows(rows, limit, split)
+    check_rows(found, taken)
     with ExitStack() as stack:
-        stack.enter_context(frozen(model))
-        heldout = HeldOut(model, examples_of(taken, tokenizer, loss_on=loss_on), batch_tokens=batch_tokens)
-        questions = None
-        if scorer not in (None, "none"):
-            questions = exam(model, tokenizer, taken, scorer, max_new_tokens=max_new_tokens, batch_tokens=batch_tokens)
-        advance = stack.enter_context(bars.progress("ablate", 1 + len(plan), enabled=progress))
+        stack.enter_context(models.frozen(model))
+        examples = examples_of(taken, tokenizer, loss_on=loss_on, context=models.limits(model)["context"])
+        heldout = HeldOut(model, examples, batch_tokens=batch_tokens)
+        questions = prepare_questions(
+            model, tokenizer, taken, found, max_new_tokens=max_new_tokens, batch_tokens=batch_tokens
+        )
+        advance = stack.enter_context(bars.progress("ablate", 1 + len(plan), enabled=show_progress))
         known: dict[frozenset[HeadId], NDArray[np.float64]] = {}
 
-        def trial(choice: str, off: tuple[HeadId, ...], ask: bool) -> Trial:
-            key = frozenset(off)  # the loss is that of the set: orders may share their first heads
-            with switched_off(model, off, mode=mode if off else "zero", means=means, where=heads):
+        def trial(ranking: str, off: tuple[HeadId, ...], ask: bool) -> Trial:
+            key = frozenset(off)  # the loss is that of the set: rankings may share their first heads
+            with ablate_heads(model, off, mode=mode if off else "zero", means=means, where=heads):
                 if key not in known:
                     known[key] = heldout.losses()
-                right = np.array([answer.right for answer in questions.take()]) if questions and ask else None
+                right = np.array([answer.right for answer in questions.collect()]) if questions and ask else None
             advance(1)
-            return Trial(choice, off, known[key], right)
+            return Trial(ranking, off, known[key], right)
 
         intact = trial("intact", (), True)
-        if mode == "mean" and means is None:  # now that batches are known to fit
+        if mode == "mean" and means is None:  # after the first pass, which has found batches that fit
             means = means_of(heldout, heads)
-        trials = [trial(choice, off, not is_random(choice) or draw < scored_draws) for choice, draw, off in plan]
+        trials = [trial(name, off, not is_random(name) or draw < scored_draws) for name, draw, off in plan]
     return Ablation(intact, trials, mode, len(all_heads(heads)), confidence)
+
+
+def check_pattern(pattern: Pattern, model: nn.Module, name: str, *, other_model: bool = False) -> None:
+    """Refuse a pattern or change that was not measured on a model, before its heads are ranked.
+
+    Args:
+        pattern: What ranks the heads. A change must have the model on one of its two sides.
+        model: The model whose heads are to be switched off.
+        name: What messages call the pattern, such as its path.
+        other_model: Accept a pattern of another model of the same shape, such as the one before fine-tuning.
+
+    Raises:
+        InputError: The shapes differ, or the pattern is of other weights.
+    """
+    heads = locate(model)
+    if pattern.shape != (heads.layers, heads.heads):
+        raise InputError(
+            f"{name} is a {pattern.kind} of {_shape(pattern.shape)}, and the model has "
+            f"{_shape((heads.layers, heads.heads))}: extract it from this model"
+        )
+    origins = list(_origins(pattern.provenance))
+    if other_model or not origins:
+        return
+    dtype, own = models.dtype_name(model), models.describe(model)
+    weights = models.fingerprint(model)
+    for origin in origins:
+        measured = origin["model"]
+        # A hash of weights in another dtype says nothing; the name has to do then.
+        if measured["weights"] == weights or (origin.get("dtype") != dtype and measured.get("id") == own["id"]):
+            return
+    others = " and ".join(dict.fromkeys(str(origin["model"].get("id", "unnamed")) for origin in origins))
+    raise InputError(
+        f"{name} is a {pattern.kind} of other weights ({others}): extract it from this model, or say that this is "
+        "meant (--other-model)"
+    )
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return f"{shape[0]} layers of {shape[1]} heads"
+
+
+def _origins(provenance: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield the provenance of every measured pattern that a result was computed from."""
+    if not isinstance(provenance, Mapping):
+        return
+    if isinstance(measured := provenance.get("model"), Mapping) and "weights" in measured:
+        yield provenance
+    for operand in provenance.get("operands", ()):
+        yield from _origins(operand)
 
 
 def _plan(
     heads: HeadMap,
-    orders: Mapping[str, Sequence[Sequence[Any]]],
+    rankings: Mapping[str, Sequence[Sequence[Any]]],
     ks: Sequence[int],
     random: int,
-    same_layers: int,
+    matched: int,
     seed: int,
 ) -> list[tuple[str, int, tuple[HeadId, ...]]]:
-    """Every set of heads to switch off: its order, the number of its draw, its heads.
+    """List every set of heads to switch off: its ranking, the number of its draw, its heads.
 
     Raises:
-        InputError: An order is too short, or a number of heads is out of range.
+        InputError: A ranking is too short, or a number of heads is out of range.
     """
     everything = all_heads(heads)
-    if min(random, same_layers, seed) < 0:
-        raise InputError(f"draws and seeds are 0 or more, not {random}, {same_layers} and {seed}")
-    if taken := next(filter(is_random, orders), None):
-        raise InputError(f"an order cannot be called {taken!r}: that is what the draws are called")
+    if min(random, matched, seed) < 0:
+        raise InputError(f"draws and seeds must be 0 or more, not {random}, {matched} and {seed}")
+    if reserved := next(filter(is_random, rankings), None):
+        raise InputError(f"a ranking cannot be called {reserved!r}: that is the name of random heads")
     if not ks or min(ks) < 1 or max(ks) > len(everything):
-        raise InputError(f"the numbers of heads are {list(ks)}; they want to be 1 to {len(everything)}")
-    ranked = {name: head_ids(heads, order) for name, order in orders.items()}
+        raise InputError(f"the numbers of heads are {list(ks)}; they must be 1 to {len(everything)}")
+    ranked = {name: head_ids(heads, ranking) for name, ranking in rankings.items()}
     plan = []
     for k in dict.fromkeys(ks):
-        for name, order in ranked.items():
-            if len(order) < k:
-                raise InputError(f"the order {name!r} has {len(order)} heads, and {k} are to be switched off")
-            plan.append((name, 0, tuple(order[:k])))
+        for name, ranking in ranked.items():
+            if len(ranking) < k:
+                raise InputError(f"the ranking {name!r} has {len(ranking)} heads, and {k} are to be switched off")
+            plan.append((name, 0, tuple(ranking[:k])))
         rng = np.random.default_rng([seed, k])
         plan += [(RANDOM, draw, _drawn(rng, everything, k)) for draw in range(random)]
-        for name, order in ranked.items():
+        for name, ranking in ranked.items():
             rng = np.random.default_rng([seed, k])
-            per_layer = sorted(Counter(layer for layer, _ in order[:k]).items())
-            for draw in range(same_layers):
+            per_layer = sorted(Counter(layer for layer, _ in ranking[:k]).items())
+            for draw in range(matched):
                 parts = [_drawn(rng, [x for x in everything if x[0] == layer], n) for layer, n in per_layer]
-                plan.append((f"{RANDOM}:{name}", draw, tuple(head for part in parts for head in part)))
+                plan.append((layer_matched(name), draw, tuple(head for part in parts for head in part)))
     return plan
 
 

@@ -6,29 +6,32 @@ outcome.accuracy, outcome.interval(), outcome.loss
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+from scipy import stats
 from torch import nn
 
-from headprint.analysis.intervals import Interval, mean_interval, wilson
+from headprint import models
+from headprint.analysis.intervals import Interval, mean_interval
 from headprint.base import progress as bars
 from headprint.base.errors import InputError
+from headprint.base.files import write_json_lines
 from headprint.data.rows import Row, Source, read_rows
 from headprint.evaluation.likelihood import HeldOut, examples_of, row_id
-from headprint.evaluation.questions import SCORERS, Answer, Scorer, check_scorer, exam
-from headprint.models import frozen
+from headprint.evaluation.parsing import Prompt, expected_answer, prompt_of
+from headprint.evaluation.questions import Answer, prepare_questions
+from headprint.evaluation.scorers import Scorer, check_rows, get_scorer, scorer_name
 
 if TYPE_CHECKING:
     from headprint.data.tokenization import LossOn
 
-__all__ = ["SCORERS", "Evaluation", "Outcome", "Scorer", "evaluate"]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -37,15 +40,21 @@ class Outcome:
 
     Attributes:
         id: The row's id, or its number in the source.
+        prompt: What the model was asked, a text or messages; None for pre-tokenised rows.
+        expected: The right answer as the row has it; None if it has none.
         output: What the model answered; None if it was not asked.
         right: Whether that is right; None likewise.
-        loss: Mean loss of the completion's tokens in nats; None if it was not wanted.
+        loss: Mean loss of the completion's tokens in nats; None if it was not taken.
+        cut: Whether the output was cut off before the model ended it; None if nothing was generated.
     """
 
     id: str
-    output: str | None
-    right: bool | None
-    loss: float | None
+    prompt: Prompt | None = None
+    expected: str | None = None
+    output: str | None = None
+    right: bool | None = None
+    loss: float | None = None
+    cut: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -62,32 +71,32 @@ class Evaluation:
 
     @property
     def n(self) -> int:
-        """Rows."""
+        """Number of rows."""
         return len(self.results)
 
     @property
     def accuracy(self) -> float | None:
-        """The share of right answers; None if none was asked for."""
+        """The share of right answers; None if nothing was asked."""
         right = [outcome.right for outcome in self.results if outcome.right is not None]
         return sum(right) / len(right) if right else None
 
     @property
     def loss(self) -> float | None:
-        """The mean over rows of each row's mean token loss, in nats; None if it was not wanted."""
+        """The mean over rows of each row's mean token loss, in nats; None if it was not taken."""
         losses = [outcome.loss for outcome in self.results if outcome.loss is not None]
         return float(np.mean(losses)) if losses else None
 
     def interval(self, confidence: float = 0.95) -> Interval | None:
-        """The accuracy with its interval over rows, by Wilson's score (1927)."""
+        """Return the accuracy with its interval over rows, by Wilson's score (1927)."""
         return None if self.accuracy is None else wilson(round(self.accuracy * self.n), self.n, confidence)
 
     def loss_interval(self, confidence: float = 0.95) -> Interval | None:
-        """The loss with its interval over rows, by Student's t."""
+        """Return the loss with its interval over rows, by Student's t."""
         losses = [outcome.loss for outcome in self.results if outcome.loss is not None]
         return mean_interval(losses, confidence) if losses else None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types, for JSON; without the rows' own outcomes."""
+        """Return plain types, for JSON, without the outcomes of the rows."""
         accuracy, loss = self.interval(), self.loss_interval()
         return {
             "scorer": self.scorer,
@@ -97,15 +106,18 @@ class Evaluation:
         }
 
     def write(self, path: str | Path) -> None:
-        """Write the rows' outcomes as JSONL.
+        """Write the outcomes of the rows as JSON Lines.
 
         Raises:
-            InputError: Nothing can be written there.
+            InputError: The file cannot be written.
         """
-        from headprint.base.files import write_atomically
+        write_json_lines(path, map(asdict, self.results))
 
-        lines = (json.dumps(asdict(outcome), ensure_ascii=False) + "\n" for outcome in self.results)
-        write_atomically(Path(path), "".join(lines).encode())
+
+def wilson(right: int, n: int, confidence: float = 0.95) -> Interval:
+    """A share and its interval by Wilson's score: narrow and honest near 0 and 1, too."""
+    ends = stats.binomtest(right, n).proportion_ci(confidence, method="wilson")
+    return Interval(right / n, float(ends.low), float(ends.high))
 
 
 def evaluate(
@@ -113,64 +125,86 @@ def evaluate(
     tokenizer: Any,
     rows: Source,
     *,
-    scorer: Scorer,
-    n: int | None = None,
+    scorer: str | Scorer | None,
+    limit: int | None = None,
     split: str = "test",
     loss: bool = True,
     loss_on: LossOn = "auto",
     max_new_tokens: int = 256,
     batch_tokens: int | None = None,
-    progress: bool = False,
+    show_progress: bool = False,
 ) -> Evaluation:
-    """Ask a model each row's question, tell which answers are right, and take the loss of the completions.
+    """Ask a model each row's question, score the answers, and take the loss of the completions.
 
-    Answers are greedy, and do not depend on how rows are batched (but for rounding). The model's flags, modes and
-    generation settings are afterwards what they were.
+    Answers are greedy, and do not depend on how rows are batched (up to rounding). The model's flags, modes and
+    generation settings are restored afterwards.
 
     Args:
         model: A transformers causal language model on its device, bare or wrapped.
         tokenizer: Its tokenizer; None for pre-tokenised rows, of which there is only the loss.
-        rows: Rows with a prompt, as :func:`headprint.data.rows.read_rows` takes them; what else they need is the
-            scorer's (docs: evaluate).
-        scorer: A name in :data:`SCORERS`, or a function of a row and an output that says whether it is right.
-        n: Only the first so many rows.
-        split: Of a folder, a ``datasets`` data set, or a task of the laboratory.
-        loss: Take the held-out loss, too, on the tokens that training learns.
+        rows: Rows with a prompt, as :func:`headprint.data.rows.read_rows` takes them; what else they need depends on
+            the scorer (docs: evaluate).
+        scorer: A name in :data:`headprint.evaluation.SCORERS`, a function of a row and an output that returns
+            whether it is right, or None (``"none"``) for the loss only.
+        limit: Take only the first rows.
+        split: The split of a folder, of a ``datasets`` data set, or of a task of the laboratory.
+        loss: Take the held-out loss as well, on the tokens that training learns.
         loss_on: Which tokens these are, as in :func:`headprint.extract`.
-        max_new_tokens: Where an answer is cut.
-        batch_tokens: Tokens per batch at most; None chooses, and halves where memory runs out.
-        progress: Show a progress bar on stderr.
+        max_new_tokens: Tokens of an answer at most.
+        batch_tokens: Tokens per batch at most; None chooses. Halved when memory runs out.
+        show_progress: Show a progress bar on stderr.
 
     Raises:
-        InputError: Something about the input is wrong; the message names the place and the mend.
+        InputError: Something about the input is wrong; the message names the place and the fix.
     """
-    check_scorer(scorer)
-    for name, number in (("n", n), ("max_new_tokens", max_new_tokens), ("batch_tokens", batch_tokens)):
+    found = get_scorer(scorer)
+    for name, number in (("limit", limit), ("max_new_tokens", max_new_tokens), ("batch_tokens", batch_tokens)):
         if number is not None and number < 1:
-            raise InputError(f"{name} is {number}; it wants 1 at least")
-    asked = scorer != "none"
+            raise InputError(f"{name} is {number}; it must be at least 1")
+    asked = found is not None
     if not (asked or loss):
-        raise InputError("scorer 'none' and loss=False leave nothing to evaluate")
-    taken = take_rows(rows, n, split)
+        raise InputError("without a scorer and with loss=False there is nothing to evaluate")
+    taken = take_rows(rows, limit, split)
+    check_rows(found, taken)
     with ExitStack() as stack:
-        stack.enter_context(frozen(model))
-        advance = stack.enter_context(bars.progress("evaluate", len(taken) * (asked + loss), enabled=progress))
-        questions = None
-        if asked:  # before the losses: a row without an answer is to be refused at once
-            questions = exam(model, tokenizer, taken, scorer, max_new_tokens=max_new_tokens, batch_tokens=batch_tokens)
-        losses: Sequence[float | None] = [None] * len(taken)
+        stack.enter_context(models.frozen(model))
+        # Everything is tokenized before anything is run: a row that cannot be read is refused at once.
+        questions = prepare_questions(
+            model, tokenizer, taken, found, max_new_tokens=max_new_tokens, batch_tokens=batch_tokens
+        )
+        heldout = None
         if loss:
-            examples = examples_of(taken, tokenizer, loss_on=loss_on)
-            losses = HeldOut(model, examples, batch_tokens=batch_tokens).losses().tolist()
+            examples = examples_of(taken, tokenizer, loss_on=loss_on, context=models.limits(model)["context"])
+            heldout = HeldOut(model, examples, batch_tokens=batch_tokens)
+        total = len(taken) * (asked + loss)
+        advance = stack.enter_context(bars.progress("evaluate", total, enabled=show_progress))
+        losses: Sequence[float | None] = [None] * len(taken)
+        if heldout:
+            losses = heldout.losses().tolist()
             advance(len(taken))
-        answers: Sequence[Answer] = questions.take(advance) if questions else [Answer(None, None)] * len(taken)
+        answers = questions.collect(advance) if questions else [Answer()] * len(taken)
     results = [
-        Outcome(row_id(row, number), answer.output, answer.right, nll)
+        Outcome(
+            id=row_id(row, number),
+            prompt=_unless_missing(prompt_of, row),
+            expected=_unless_missing(expected_answer, row),
+            output=answer.output,
+            right=answer.right,
+            loss=nll,
+            cut=answer.cut,
+        )
         for number, (row, answer, nll) in enumerate(zip(taken, answers, losses, strict=True))
     ]
-    return Evaluation(scorer if isinstance(scorer, str) else getattr(scorer, "__name__", "custom"), results)
+    return Evaluation(scorer_name(scorer), results)
 
 
-def take_rows(source: Source, n: int | None, split: str) -> list[Row]:
-    """The first rows of a source, all of them if ``n`` is None."""
-    return list(islice(read_rows(source, split=split), n))
+def take_rows(source: Source, limit: int | None, split: str) -> list[Row]:
+    """Return the first rows of a source; all of them if ``limit`` is None."""
+    return list(islice(read_rows(source, split=split), limit))
+
+
+def _unless_missing(read: Callable[[Mapping[str, Any]], T], row: Row) -> T | None:
+    try:
+        return read(row.data)
+    except InputError:
+        return None

@@ -1,14 +1,14 @@
 """Greedy answers to prompts, in batches, by transformers' own generation.
 
-Prompts are padded on the left, so that every one of them ends where its answer begins; the attention mask, and the
-position ids that transformers derives from it, keep an answer from depending on what it was batched with.
+Prompts are padded on the left, so that each ends where its answer begins; the attention mask, and the position ids
+that transformers derives from it, keep an answer independent of the rest of its batch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from headprint import models
 from headprint.base.errors import InputError
 from headprint.data import chat
 from headprint.data.tokenization import template_options
+from headprint.evaluation.parsing import prompt_of
 from headprint.measure.batching import is_out_of_memory, take
 from headprint.models.heads import unwrap
 
@@ -27,30 +28,55 @@ if TYPE_CHECKING:
 
 _CPU_TOKENS = 2**13
 _GPU_TOKENS = 2**16
-"""Tokens of a batch with the answers' room. A step of decoding costs nearly the same for one row as for many."""
+"""Tokens of a batch, room for the answers included. A decoding step costs nearly the same for one row as for many."""
+
+
+class Output(NamedTuple):
+    """What a model generated.
+
+    Attributes:
+        text: Without special tokens.
+        cut: Whether it was cut off before the model ended it.
+    """
+
+    text: str
+    cut: bool
 
 
 def prompt_tokens(row: Row, tokenizer: Tokenizer) -> list[int]:
-    """What the model is asked: the tokens before a row's answer, as in training.
+    """Return the tokens before a row's answer, as in training.
 
     The answer is the ``completion``, or of ``messages`` the last one, if it is the assistant's. An end-of-text token
-    that the tokenizer puts behind all text is left out.
+    that the tokenizer appends to all text is left out.
 
     Raises:
         InputError: The row has no prompt.
     """
     data = {name: value for name, value in row.data.items() if value is not None}
-    prompt = data.get("prompt")
-    if prompt is None and (messages := data.get("messages")):
-        prompt = messages[:-1] if messages[-1].get("role") == "assistant" else messages
-    if isinstance(prompt, list) and prompt:
+    try:
+        prompt = prompt_of(data)
+    except InputError as error:
+        raise InputError(f"{row.place}: {error}") from error
+    if isinstance(prompt, list):
         return chat.encode(prompt, tokenizer, add_generation_prompt=True, **template_options(data))
-    if not isinstance(prompt, str):
-        found = ", ".join(map(str, data)) or "nothing"
-        raise InputError(f"{row.place}: nothing to answer (found: {found}); give each row a prompt, or messages")
     ids: list[int] = tokenizer(text=prompt, verbose=False)["input_ids"]
     end = tokenizer.eos_token_id
     return ids[:-1] if len(ids) > 1 and ids[-1] == end and not prompt.endswith(tokenizer.eos_token) else ids
+
+
+def check_prompts(model: nn.Module, rows: Sequence[Row], prompts: Sequence[list[int]]) -> None:
+    """Refuse prompts that leave no room for an answer in the model's context.
+
+    Raises:
+        InputError: With the first row's place.
+    """
+    context = models.limits(model)["context"]
+    for row, prompt in zip(rows, prompts, strict=True):
+        if context is not None and len(prompt) >= context:
+            raise InputError(
+                f"{row.place}: a prompt of {len(prompt):,} tokens, and the model's context is {context:,}: shorten or "
+                "drop the row"
+            )
 
 
 def generate(
@@ -61,21 +87,21 @@ def generate(
     max_new_tokens: int,
     batch_tokens: int | None = None,
     advance: Advance | None = None,
-) -> list[str]:
-    """The most likely next tokens of every prompt, one by one, to the first end-of-text token.
+) -> list[Output]:
+    """Generate greedily from every prompt, up to the first end-of-text token.
 
     Args:
         model: A causal language model in evaluation mode. Its own generation settings (sampling, penalties) are set
-            aside for the call, but for its end-of-text tokens.
+            aside for the call, except its end-of-text tokens.
         tokenizer: Its tokenizer.
-        prompts: N lists of token ids, none empty.
-        max_new_tokens: Where an answer is cut.
-        batch_tokens: Tokens per batch at most, padding and room for the answers counted; None chooses. Halved where
+        prompts: N lists of token ids, none empty, each shorter than the model's context.
+        max_new_tokens: Tokens of an answer at most. The model's context may leave room for fewer.
+        batch_tokens: Tokens per batch at most, padding and room for the answers included; None chooses. Halved when
             memory runs out.
-        advance: Told of each finished batch.
+        advance: Called after each batch.
 
     Returns:
-        N texts without special tokens.
+        N texts.
 
     Raises:
         InputError: One prompt alone does not fit in memory.
@@ -83,28 +109,38 @@ def generate(
     causal, device = unwrap(model), models.input_device(model)
     budget = batch_tokens or (_CPU_TOKENS if device.type == "cpu" else _GPU_TOKENS)
     ends = _end_tokens(causal, tokenizer)
+    context = models.limits(model)["context"]
     answers: list[list[int]] = [[] for _ in prompts]
+    cut = [False] * len(prompts)
     left = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))  # longest first: what does not fit shows at once
-    with _plain_greedy(causal, max_new_tokens, ends, tokenizer.pad_token_id):
-        while left:
-            width = len(prompts[left[0]])
-            now = left[: take(width + max_new_tokens, len(left), budget)]
+
+    def room(i: int) -> int:
+        return max_new_tokens if context is None else min(max_new_tokens, context - len(prompts[i]))
+
+    while left:
+        width, new = len(prompts[left[0]]), room(left[0])
+        now = left[: take(width + new, len(left), budget)]
+        # Rows near the end of the context share a batch only with their equals: no answer depends on the others.
+        now = [i for i in now if room(i) == new]
+        with _plain_greedy(causal, new, ends, tokenizer.pad_token_id):
             found = _answer(causal, [prompts[i] for i in now], device)
-            if found is None:
-                if len(now) == 1:
-                    raise InputError(f"out of memory on a prompt of {width} tokens: use a lower precision, or drop it")
-                budget = min(budget, len(now) * (width + max_new_tokens)) // 2
-                continue
-            for i, tokens in zip(now, found, strict=True):
-                answers[i] = tokens[: next((at for at, token in enumerate(tokens) if token in ends), None)]
-            left = left[len(now) :]
-            if advance:
-                advance(len(now), sum(len(answers[i]) for i in now))
-    return [tokenizer.decode(tokens, skip_special_tokens=True) for tokens in answers]
+        if found is None:
+            if len(now) == 1:
+                raise InputError(f"out of memory on a prompt of {width} tokens: use a lower precision, or drop it")
+            budget = min(budget, len(now) * (width + new)) // 2
+            continue
+        for i, tokens in zip(now, found, strict=True):
+            end = next((at for at, token in enumerate(tokens) if token in ends), None)
+            answers[i], cut[i] = tokens[:end], end is None
+        left = left[len(now) :]
+        if advance:
+            advance(len(now), sum(len(answers[i]) for i in now))
+    texts = [tokenizer.decode(tokens, skip_special_tokens=True) for tokens in answers]
+    return [Output(text, each) for text, each in zip(texts, cut, strict=True)]
 
 
 def _answer(causal: Any, prompts: list[list[int]], device: torch.device) -> list[list[int]] | None:
-    """What is generated after each prompt, past the end too; None if memory ran out."""
+    """Return what is generated after each prompt, past its end as well; None if memory ran out."""
     width = max(map(len, prompts))
     ids = torch.tensor([[0] * (width - len(prompt)) + prompt for prompt in prompts])
     mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])
@@ -120,7 +156,7 @@ def _answer(causal: Any, prompts: list[list[int]], device: torch.device) -> list
 
 
 def _refuse_not_finite(input_ids: Tensor, scores: Tensor) -> Tensor:
-    """Scores as they are; the likeliest of what is no number would be token 0, in silence."""
+    """Return the scores unchanged; the argmax of NaN would silently be token 0."""
     if scores.isnan().any():
         raise InputError(
             "the model's scores are not finite: check its weights, or use another dtype (float16 overflows; float64 "
@@ -130,7 +166,7 @@ def _refuse_not_finite(input_ids: Tensor, scores: Tensor) -> Tensor:
 
 
 def _end_tokens(causal: Any, tokenizer: Tokenizer) -> set[int]:
-    """Token ids that end an answer: the tokenizer's, and the model's own (chat models end turns by others)."""
+    """Return the tokens that end an answer: the tokenizer's, and the model's own (chat models have more)."""
     own = getattr(getattr(causal, "generation_config", None), "eos_token_id", None)
     listed = own if isinstance(own, list) else [own]
     return {end for end in (*listed, tokenizer.eos_token_id) if end is not None}
@@ -138,9 +174,9 @@ def _end_tokens(causal: Any, tokenizer: Tokenizer) -> set[int]:
 
 @contextmanager
 def _plain_greedy(causal: Any, max_new_tokens: int, ends: set[int], pad: int | None) -> Iterator[None]:
-    """Lend the model settings of plain greedy generation.
+    """Replace the model's generation settings by plain greedy decoding.
 
-    Given to ``generate`` instead, they would be completed by the model's own: its penalties, its sampling.
+    Settings passed to ``generate`` would be completed with the model's own penalties and sampling.
     """
     from transformers import GenerationConfig
 

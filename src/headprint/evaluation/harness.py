@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from headprint.base.errors import InputError, missing_extra
-from headprint.models import frozen
+from headprint import models
+from headprint.base.errors import InputError, did_you_mean, missing_extra
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class Score:
     Attributes:
         task: The task, or a group of tasks.
         metric: Such as ``acc``, ``acc_norm``, ``exact_match``.
-        filter: How answers were read before they were compared (``none`` for as they are).
+        filter: How answers were read before they were compared (``none``: as they are).
         value: The metric.
         stderr: Its standard error; None if the harness gives none.
         n: Questions; None if the harness does not say.
@@ -39,16 +38,16 @@ class Score:
     n: int | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types, for JSON."""
+        """Return plain types, for JSON."""
         return asdict(self)
 
 
-def harness(
+def run_harness(
     model: nn.Module,
     tokenizer: Any,
     tasks: Sequence[str],
     *,
-    n: int | None = None,
+    limit: int | None = None,
     few_shot: int | None = None,
     chat: bool = False,
     batch_size: int = 8,
@@ -60,11 +59,11 @@ def harness(
         model: A transformers causal language model on its device.
         tokenizer: Its tokenizer.
         tasks: Names of tasks, groups or tags, such as ``["gsm8k", "arc_challenge"]``.
-        n: Only the first so many questions of each task.
-        few_shot: Worked examples in a prompt; None: the task's own number.
+        limit: Take only the first questions of each task.
+        few_shot: Worked examples in a prompt; None for the task's own number.
         chat: Ask through the tokenizer's chat template.
         batch_size: Questions at a time.
-        include: A folder of tasks of one's own (the harness's YAML files).
+        include: A folder of your own tasks (the harness's YAML files).
 
     Returns:
         Every metric of every task, in the harness's order.
@@ -80,18 +79,17 @@ def harness(
         raise missing_extra("eval", "evaluating tasks by name") from error
     manager = TaskManager(include_path=str(include) if include else None)
     if not tasks:
-        raise InputError("no task is named; give some, such as gsm8k")
+        raise InputError("no task given; name some, such as gsm8k")
     for name in tasks:
         if name not in manager.all_tasks:
-            near = get_close_matches(name, manager.all_tasks, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "`lm_eval ls tasks` lists them"
+            hint = did_you_mean(name, manager.all_tasks, otherwise="`lm_eval ls tasks` lists them")
             raise InputError(f"lm-evaluation-harness has no task {name!r}: {hint}")
-    with frozen(model):
+    with models.frozen(model):
         found = simple_evaluate(
             model=HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size),
             tasks=list(tasks),
             num_fewshot=few_shot,
-            limit=n,
+            limit=limit,
             apply_chat_template=chat,
             task_manager=manager,
             log_samples=False,

@@ -1,7 +1,7 @@
-"""Attention heads switched off for a while: a head's output set to zero or to its mean, where the heads meet.
+"""Switch attention heads off for a while: set a head's output to zero or to its mean.
 
-What a layer's output projection reads is all heads side by side (:mod:`headprint.models.heads`), so a head is off when
-its slice of that is zero, whatever the kernel; the weights are not touched.
+The input of a layer's output projection is the outputs of all heads side by side (:mod:`headprint.models.heads`), so a
+head is off when its slice of that input is replaced, whatever the attention kernel; the weights are not touched.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from headprint.base.errors import InputError
+from headprint import models
+from headprint.base.errors import InputError, did_you_mean
 from headprint.data.rows import read_rows
 from headprint.evaluation.likelihood import HeldOut, examples_of, token_losses
-from headprint.models import frozen
 from headprint.models.heads import HeadMap, HeadSite, locate
 
 if TYPE_CHECKING:
@@ -34,12 +34,12 @@ Mode = Literal["zero", "mean"]
 
 
 def all_heads(heads: HeadMap) -> list[HeadId]:
-    """Every head that a model has, layer by layer."""
+    """List every head of a model, layer by layer."""
     return [(site.layer, head) for site in heads.sites for head in range(site.heads)]
 
 
 def head_ids(heads: HeadMap, chosen: Sequence[Sequence[Any]]) -> list[HeadId]:
-    """Layers and heads of what names heads, such as what ``pattern.top`` gives.
+    """Return layers and heads as pairs, of what ``pattern.top`` returns or of pairs.
 
     Raises:
         InputError: The model has no such head, or one is named twice.
@@ -61,7 +61,7 @@ def head_ids(heads: HeadMap, chosen: Sequence[Sequence[Any]]) -> list[HeadId]:
 
 
 @contextmanager
-def switched_off(
+def ablate_heads(
     model: nn.Module,
     heads: Sequence[Sequence[Any]],
     *,
@@ -69,13 +69,13 @@ def switched_off(
     means: NDArray[np.float64] | None = None,
     where: HeadMap | None = None,
 ) -> Iterator[None]:
-    """Switch heads off while the block runs; forward passes, generation and training all see it.
+    """Switch heads off while the block runs, for forward passes, generation and training alike.
 
     Args:
         model: A transformers causal language model, bare or wrapped.
-        heads: What ``pattern.top`` gives, or pairs of layer and head, from 0. None of them: nothing is changed.
-        mode: ``"zero"``: a head gives nothing. ``"mean"``: it gives its mean at every token.
-        means: (L, H, D), what :func:`head_means` gives; wanted for ``"mean"``.
+        heads: What ``pattern.top`` returns, or pairs of layer and head, from 0. An empty sequence changes nothing.
+        mode: ``"zero"`` replaces the output of a head by 0, ``"mean"`` by its mean, at every token.
+        means: (L, H, D) from :func:`head_means`; needed for ``"mean"``.
         where: The model's heads, if they are known already (:func:`headprint.locate`).
 
     Raises:
@@ -97,35 +97,35 @@ def switched_off(
 
 
 def check_mode(mode: str) -> None:
-    """Refuse what is no mode.
+    """Refuse an unknown mode.
 
     Raises:
-        InputError: With those that there are.
+        InputError: With the modes to choose from.
     """
     if mode not in get_args(Mode):
-        raise InputError(f"mode is {mode!r}; it wants one of {', '.join(get_args(Mode))}")
+        raise InputError(f"unknown mode {mode!r}: {did_you_mean(mode, get_args(Mode))}")
 
 
 def check_means(heads: HeadMap, means: NDArray[np.float64] | None) -> None:
-    """Refuse means that are not of a model.
+    """Refuse means that are not of a model's heads.
 
     Raises:
-        InputError: With the shape that is wanted.
+        InputError: With the shape that is needed.
     """
     wanted = (heads.layers, heads.heads, max(site.head_dim for site in heads.sites))
     if means is None or means.shape != wanted:
-        have = "there are none" if means is None else f"they are {means.shape}"
-        raise InputError(f"mode 'mean' wants means of shape {wanted}, and {have}: take head_means of this model")
+        given = "none were given" if means is None else f"those given are {means.shape}"
+        raise InputError(f"mode 'mean' needs means of shape {wanted}, and {given}: take head_means of this model")
 
 
 def _switch(site: HeadSite, off: Sequence[int], fill: NDArray[np.float64] | None) -> Any:
-    """A pre-hook of a layer's output projection that replaces the slices of some heads."""
+    """Make a pre-hook of a layer's output projection that replaces the slices of some heads."""
     heads = torch.tensor(list(off))
     values = torch.zeros(len(off), site.head_dim) if fill is None else torch.from_numpy(fill)
 
     def replace(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         z: Tensor = args[0]
-        split = z.reshape(-1, site.heads, site.head_dim).clone()  # a copy: z itself may be wanted for a backward
+        split = z.reshape(-1, site.heads, site.head_dim).clone()  # a copy: a backward pass may need z itself
         split[:, heads.to(z.device)] = values.to(z)
         return (split.reshape(z.shape), *args[1:])
 
@@ -141,25 +141,29 @@ def head_means(
     loss_on: LossOn = "auto",
     batch_tokens: int | None = None,
 ) -> NDArray[np.float64]:
-    """The mean output z of every head over all tokens of some rows, prompts included.
+    """Return the mean output z of every head over all tokens of rows, prompts included.
 
     Args:
         model: A transformers causal language model on its device.
         tokenizer: Its tokenizer; None for pre-tokenised rows.
         rows: As :func:`headprint.data.rows.read_rows` takes them.
-        split: Of a folder, a ``datasets`` data set, or a task of the laboratory.
-        loss_on: As in :func:`headprint.extract`; it decides nothing but which rows are refused.
+        split: The split of a folder, of a ``datasets`` data set, or of a task of the laboratory.
+        loss_on: As in :func:`headprint.extract`; it only decides which rows are refused.
         batch_tokens: Tokens per batch at most; None chooses.
 
     Returns:
         (L, H, D); NaN where there is no head.
+
+    Raises:
+        InputError: A row is broken, has no token with a loss, or is longer than the model's context.
     """
-    examples = examples_of(list(read_rows(rows, split=split)), tokenizer, loss_on=loss_on)
+    context = models.limits(model)["context"]
+    examples = examples_of(list(read_rows(rows, split=split)), tokenizer, loss_on=loss_on, context=context)
     return means_of(HeldOut(model, examples, batch_tokens=batch_tokens), locate(model))
 
 
 def means_of(heldout: HeldOut, heads: HeadMap) -> NDArray[np.float64]:
-    """:func:`head_means` of rows that are batches already."""
+    """Return :func:`head_means` of rows that are batches already."""
     means = np.full((heads.layers, heads.heads, max(site.head_dim for site in heads.sites)), np.nan)
     sums = {site.layer: np.zeros((site.heads, site.head_dim)) for site in heads.sites}
     tokens = 0
@@ -167,12 +171,12 @@ def means_of(heldout: HeldOut, heads: HeadMap) -> NDArray[np.float64]:
     def adding(site: HeadSite, real: Tensor) -> Any:
         def add(module: nn.Module, args: tuple[Any, ...]) -> None:
             z: Tensor = args[0]
-            kept = z.reshape(*real.shape, site.heads, site.head_dim)[real.to(z.device)]
-            sums[site.layer] += kept.sum(0, dtype=torch.float64).cpu().numpy()
+            outputs = z.reshape(*real.shape, site.heads, site.head_dim)[real.to(z.device)]
+            sums[site.layer] += outputs.sum(0, dtype=torch.float64).cpu().numpy()
 
         return add
 
-    with frozen(heldout.model):
+    with models.frozen(heldout.model):
         for real, batch in heldout.batches():
             tokens += int(real.sum())
             with ExitStack() as undo:

@@ -1,4 +1,4 @@
-"""Losses of tokenised rows, forward only: batches are made once and run as often as wanted."""
+"""Losses of tokenised rows, forward only: batches are made once and run as often as needed."""
 
 from __future__ import annotations
 
@@ -26,23 +26,45 @@ if TYPE_CHECKING:
 _GPU_TOKENS = 2**14
 
 
-def examples_of(rows: Sequence[Row], tokenizer: Tokenizer | None, *, loss_on: LossOn = "auto") -> list[Example]:
-    """The tokens and labels of some rows: those that training sees, uncut.
+def examples_of(
+    rows: Sequence[Row], tokenizer: Tokenizer | None, *, loss_on: LossOn = "auto", context: int | None = None
+) -> list[Example]:
+    """Tokenize rows as training does, without truncation.
+
+    Args:
+        rows: N rows.
+        tokenizer: Theirs; None for pre-tokenised rows.
+        loss_on: Which tokens have a loss.
+        context: How many tokens the model can read; None for no limit.
 
     Raises:
-        InputError: A row is broken, or has no token with a loss; which, and where.
+        InputError: A row is broken, has no token with a loss, or is longer than the context; with its place.
     """
     examples = []
     for number, row in enumerate(rows):
         example = tokenize_row(row, tokenizer, loss_on=loss_on, example_id=row_id(row, number))
         if not example.supervised:
             raise InputError(f"{row.place}: no token with a loss; give the row a completion, or set loss=False")
+        check_length(row, example, context)
         examples.append(example)
     return examples
 
 
+def check_length(row: Row, example: Example, context: int | None) -> None:
+    """Refuse a row that is longer than the model's context.
+
+    Raises:
+        InputError: With the row's place.
+    """
+    if context is not None and len(example.input_ids) > context:
+        raise InputError(
+            f"{row.place}: {len(example.input_ids):,} tokens, and the model's context is {context:,}: shorten or drop "
+            "the row"
+        )
+
+
 def row_id(row: Row, number: int) -> str:
-    """The row's own id, or its number in the source."""
+    """Return the row's own id, or its number in the source."""
     own = row.data.get("id")
     return str(number if own is None else own)
 

@@ -16,11 +16,11 @@ from typing import Any, Literal, get_args
 
 from torch import nn
 
-from headprint.analysis.intervals import Interval, wilson
-from headprint.base.errors import InputError
+from headprint.analysis.intervals import Interval
+from headprint.base.errors import InputError, did_you_mean
 from headprint.data.rows import read_rows
-from headprint.evaluation.evaluation import evaluate
-from headprint.evaluation.questions import with_place
+from headprint.evaluation.evaluation import evaluate, wilson
+from headprint.evaluation.scorers import at_place
 
 How = Literal["generate", "likelihood"]
 
@@ -33,10 +33,10 @@ class Question:
     """One question.
 
     Attributes:
-        id: Where it stands, such as ``college/single_choice_en.jsonl:7``.
+        id: Its place, such as ``college/single_choice_en.jsonl:7``.
         subset: Its file, such as ``college/single_choice_en``.
         kind: ``"choice"`` or ``"cloze"``.
-        right: Whether it was answered rightly, for each rotation; the first is the order of the file.
+        right: Whether the answer was right, for each rotation; the first is the order of the file.
     """
 
     id: str
@@ -56,25 +56,28 @@ class MathBench:
     questions: list[Question]
 
     def accuracy(self, *, subset: str | None = None, circular: bool = True) -> Interval:
-        """The share of questions that are right in every rotation, with its interval (Wilson, 95%).
+        """Return the share of questions that are right in every rotation, with its interval (Wilson, 95%).
 
         Args:
-            subset: Of one file; None for all questions alike.
+            subset: The questions of one file; None for all questions.
             circular: False counts only the order of the file, as if each question was asked once.
+
+        Raises:
+            InputError: There is no such file.
         """
         chosen = [question for question in self.questions if subset in (None, question.subset)]
         if not chosen:
-            raise InputError(f"there is no subset {subset!r}; there is {', '.join(self.subsets)}")
+            raise InputError(f"unknown subset {subset!r}: {did_you_mean(str(subset), self.subsets)}")
         right = sum(all(question.right) if circular else question.right[0] for question in chosen)
         return wilson(right, len(chosen))
 
     @property
     def subsets(self) -> list[str]:
-        """The files."""
+        """Names of the files."""
         return list(dict.fromkeys(question.subset for question in self.questions))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types, for JSON."""
+        """Return plain types, for JSON."""
 
         def both(subset: str | None) -> dict[str, Any]:
             return {
@@ -86,21 +89,21 @@ class MathBench:
         return {**both(None), "subsets": {subset: both(subset) for subset in self.subsets}}
 
 
-def mathbench(
+def run_mathbench(
     model: nn.Module,
     tokenizer: Any,
     source: str | Path,
     *,
     how: How = "generate",
-    n: int | None = None,
+    limit: int | None = None,
     choice_prompt: str = CHOICE_PROMPT,
     cloze_prompt: str = CLOZE_PROMPT,
     chat: bool = False,
     max_new_tokens: int = 256,
     batch_tokens: int | None = None,
-    progress: bool = False,
+    show_progress: bool = False,
 ) -> MathBench:
-    """Ask MathBench's questions, each choice once for every rotation of its options.
+    """Ask MathBench's questions, every choice once for each rotation of its options.
 
     Args:
         model: A transformers causal language model on its device.
@@ -108,26 +111,26 @@ def mathbench(
         source: A file, or a folder with files at any depth.
         how: Choices are answered by generating a letter (scorer "letter"), or by the likeliest letter (scorer
             "choice"). Clozes are always generated (scorer "final").
-        n: Only the first so many questions of each file.
+        limit: Take only the first questions of each file.
         choice_prompt: With ``{question}`` and ``{options}`` (lines "A. ...").
         cloze_prompt: With ``{question}``.
         chat: Ask through the tokenizer's chat template.
-        max_new_tokens: Where an answer is cut.
+        max_new_tokens: Tokens of an answer at most.
         batch_tokens: Tokens per batch at most; None chooses.
-        progress: Show a progress bar on stderr.
+        show_progress: Show a progress bar on stderr.
 
     Raises:
-        InputError: There is no such file, a line is no question, or a prompt lacks its place.
+        InputError: There is no such file, a line is not a question, or a prompt lacks a placeholder.
     """
     if how not in get_args(How):
-        raise InputError(f"how is {how!r}; it wants one of {', '.join(get_args(How))}")
+        raise InputError(f"how is {how!r}; choose from {', '.join(get_args(How))}")
     for name, prompt, places in (
         ("choice_prompt", choice_prompt, ("{question}", "{options}")),
         ("cloze_prompt", cloze_prompt, ("{question}",)),
     ):
         if missing := [place for place in places if place not in prompt]:
             raise InputError(f"{name} has no {missing[0]}: {prompt!r}")
-    entries = list(_entries(Path(source), n))
+    entries = list(_entries(Path(source), limit))
 
     def rows(kind: str) -> list[dict[str, Any]]:
         return [
@@ -146,7 +149,7 @@ def mathbench(
         if asked := rows(kind):
             outcome = evaluate(
                 model, tokenizer, asked, scorer=scorer, loss=False, max_new_tokens=max_new_tokens,
-                batch_tokens=batch_tokens, progress=progress,
+                batch_tokens=batch_tokens, show_progress=show_progress,
             )  # fmt: skip
             right[kind] = iter([bool(result.right) for result in outcome.results])
     questions = []
@@ -158,34 +161,34 @@ def mathbench(
 
 
 def kind_of(entry: Mapping[str, Any]) -> Literal["choice", "cloze"]:
-    """Whether a question has options."""
+    """Return ``"choice"`` if a question has options."""
     return "choice" if entry.get("options") else "cloze"
 
 
 def rotations(
     entry: Mapping[str, Any], prompt: str = CHOICE_PROMPT, *, name: str = "", letters_only: bool = False
 ) -> list[dict[str, Any]]:
-    """One row for every rotation of a question's options: ABCD, BCDA, CDAB, DABC.
+    """Make one row for each rotation of a question's options: ABCD, BCDA, CDAB, DABC.
 
     Args:
         entry: A single-choice question.
         prompt: With ``{question}`` and ``{options}``.
-        name: What the rows' ids begin with.
-        letters_only: The row's ``choices`` are the letters, and not the options' texts.
+        name: The beginning of the rows' ids.
+        letters_only: The row's ``choices`` are the letters instead of the options' texts.
     """
     options = [str(option).strip() for option in entry["options"]]
     letters = [chr(ord("A") + i) for i in range(len(options))]
     answer = letters.index(str(entry["answer"]).strip())
     rows = []
     for shift in range(len(options)):
-        turned = options[shift:] + options[:shift]
-        listed = "\n".join(f"{label}. {option}" for label, option in zip(letters, turned, strict=True))
+        rotated = options[shift:] + options[:shift]
+        listed = "\n".join(f"{label}. {option}" for label, option in zip(letters, rotated, strict=True))
         right = letters[(answer - shift) % len(options)]
         rows.append(
             {
                 "id": f"{name} {''.join(letters[shift:] + letters[:shift])}".strip(),
                 "prompt": _filled(prompt, entry, listed),
-                "choices": letters if letters_only else turned,
+                "choices": letters if letters_only else rotated,
                 "answer": right,
             }
         )
@@ -193,22 +196,22 @@ def rotations(
 
 
 def _filled(prompt: str, entry: Mapping[str, Any], options: str = "") -> str:
-    # Not str.format: a question may hold braces.
+    # Not str.format: a question may contain braces.
     parts = prompt.split("{question}")
     return str(entry["question"]).strip().join(part.replace("{options}", options) for part in parts)
 
 
-def _entries(source: Path, n: int | None) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """Place, subset and content of every question."""
+def _entries(source: Path, limit: int | None) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Yield the place, subset and content of every question."""
     files: Sequence[Path] = sorted(source.rglob("*.jsonl")) if source.is_dir() else [source]
     if not files:
         raise InputError(f"{source}: no .jsonl files; give MathBench's folder, or one of its files")
     for file in files:
         subset = str(file.relative_to(source) if source.is_dir() else Path(file.name)).removesuffix(".jsonl")
         for number, row in enumerate(read_rows(file)):
-            if number == n:
+            if number == limit:
                 break
-            with_place(row, _check)
+            at_place(row, _check)
             yield f"{subset}{row.place.removeprefix(str(file))}", subset, row.data
 
 
@@ -219,7 +222,7 @@ def _check(entry: Mapping[str, Any]) -> None:
     if kind_of(entry) == "choice":
         options = entry["options"]
         if not isinstance(options, list) or len(options) < 2:
-            raise InputError("'options' wants to be a list of four texts")
+            raise InputError("'options' must be a list of four texts")
         letters = [chr(ord("A") + i) for i in range(len(options))]
         if str(entry["answer"]).strip() not in letters:
             raise InputError(f"the answer {entry['answer']!r} is none of {', '.join(letters)}")

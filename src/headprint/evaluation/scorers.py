@@ -1,282 +1,257 @@
-r"""Is an answer right? One function for each way of telling, from a row and a model's output.
+r"""Scorers: is an answer right?
 
-    exact    the same text, but for spaces, letter case and a final full stop
-    final    the same final number or word: after the last "####" (GSM8K), or else the last number
-    boxed    the same content of the last \boxed{...}, as the MATH data set compares them
-    letter   the same option letter
-    python   running the output's function gives the answer
-    lab      the laboratory task's own check
+A scorer is a function of a row and a model's output. The package's own, by name:
 
-What is right stands in the row's ``answer``, or else in its completion, which is read as an output is.
+    exact        the same text, apart from spacing, letter case and a final full stop
+    final        the same final number or word: after the last "####" (GSM8K), or else the last number
+    boxed        the same content of the last \boxed{...}, compared as the MATH data set does
+    letter       the same option letter
+    python       running the output's function gives the answer
+    choice       the likeliest of the row's choices is the right one; nothing is generated
+    choice-norm  the same, with log-likelihoods divided by the length of the choice
+    lab          the laboratory task's own check
+    none         nothing is asked: held-out loss only
+
+The right answer is the row's ``answer``, or else its completion, which is read as an output is. Another package adds
+a scorer by an entry point of the group ``headprint.scorers`` (:mod:`headprint.base.registry`); it then works in
+Python, on the command line and in a study's configuration alike. Nothing here imports torch.
 """
 
 from __future__ import annotations
 
-import math
-import re
-import unicodedata
-from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial, update_wrapper
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from headprint.base.errors import InputError
+from headprint.base.registry import Registry
+from headprint.evaluation.parsing import (
+    choices_of,
+    expected_answer,
+    final_answer,
+    last_boxed,
+    normalized,
+    option_letter,
+    prompt_of,
+    right_choice,
+    right_letter,
+    same_latex,
+    same_value,
+    source_of,
+)
 
-Judge: TypeAlias = Callable[[Mapping[str, Any], str], bool]
-"""Whether a model's output (what follows the prompt, without special tokens) answers a row."""
+if TYPE_CHECKING:
+    from headprint.data.rows import Row
 
-_NUMBER = re.compile(r"[-+]?(?:\d+(?:,\d{3})*(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?(?:/\d+)?")
-_FENCE = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL | re.IGNORECASE)
+RowData: TypeAlias = Mapping[str, Any]
 
 
-def gold(row: Mapping[str, Any]) -> str:
-    """The right answer as text: the row's ``answer``, or else its completion.
+class Scorer(Protocol):
+    """Whether an output answers a row. Any function of this signature is a scorer.
 
-    Raises:
-        InputError: The row has neither.
+    :class:`TextScorer` and :class:`ChoiceScorer` make scorers that do more: they refuse rows that they cannot score
+    before the model is asked, are run in threads, or choose instead of having the model write.
     """
-    for name in ("answer", "completion", "messages"):
-        value = row.get(name)
-        if isinstance(value, list) and value:  # a conversation: what is said last
-            value = value[-1].get("content")
-        if value is not None:
-            return str(value)
-    raise InputError("no right answer; give the row an 'answer', or a completion")
+
+    def __call__(self, row: RowData, output: str, /) -> bool:
+        """Return whether the output (what follows the prompt, without special tokens) is right."""
 
 
-def exact(row: Mapping[str, Any], output: str) -> bool:
-    """The same text, but for spaces, letter case, Unicode form and a final full stop."""
-    return _normalised(output) == _normalised(gold(row))
+class TextScorer:
+    """A scorer of generated text, made of a function; use it as a decorator.
+
+    Args:
+        function: Whether an output answers a row.
+        check_row: Raises an InputError, saying what is missing, for a row that cannot be scored. By default a row
+            needs a right answer.
+        in_threads: Score several outputs at once, for a function that waits for other processes.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[RowData, str], bool],
+        *,
+        check_row: Callable[[RowData], object] = expected_answer,
+        in_threads: bool = False,
+    ) -> None:
+        update_wrapper(self, function)
+        self._function = function
+        self.check_row = check_row
+        self.in_threads = in_threads
+
+    def __call__(self, row: RowData, output: str, /) -> bool:
+        """Return whether the output is right."""
+        return self._function(row, output)
 
 
-def final(row: Mapping[str, Any], output: str) -> bool:
+class ChoiceScorer:
+    """A scorer of multiple choice, made of a function; use it as a decorator.
+
+    The model's answer is the choice with the highest value of the function; nothing is generated.
+
+    Args:
+        function: From the texts of the choices and their log-likelihoods in nats, as completions of the prompt, to
+            one value for each.
+    """
+
+    check_row = staticmethod(right_choice)
+
+    def __init__(self, function: Callable[[Sequence[str], Sequence[float]], Sequence[float]]) -> None:
+        update_wrapper(self, function)
+        self._function = function
+
+    def choose(self, texts: Sequence[str], log_likelihoods: Sequence[float]) -> str:
+        """Return the choice that a model takes; the first of equals."""
+        values = self._function(texts, log_likelihoods)
+        return texts[max(range(len(texts)), key=values.__getitem__)]
+
+    def __call__(self, row: RowData, output: str, /) -> bool:
+        """Return whether a choice is the right one."""
+        return choices_of(row)[0].index(output) == right_choice(row)
+
+
+@TextScorer
+def exact(row: RowData, output: str) -> bool:
+    """The same text, apart from spacing, letter case, Unicode form and a final full stop."""
+    return normalized(output) == normalized(expected_answer(row))
+
+
+@TextScorer
+def final(row: RowData, output: str) -> bool:
     """The same final answer: what follows the last ``####`` (as in GSM8K), or else the last number."""
-    said = final_answer(output)
-    return said is not None and same_value(said, final_answer(gold(row)) or gold(row))
+    expected, said = expected_answer(row), final_answer(output)
+    return said is not None and same_value(said, final_answer(expected) or expected)
 
 
-def boxed(row: Mapping[str, Any], output: str) -> bool:
+@TextScorer
+def boxed(row: RowData, output: str) -> bool:
     r"""The same content of the last ``\boxed{}``, compared as the MATH data set does."""
-    said, right = last_boxed(output), gold(row)
-    return said is not None and same_latex(said, last_boxed(right) or right)
+    expected, said = expected_answer(row), last_boxed(output)
+    return said is not None and same_latex(said, last_boxed(expected) or expected)
 
 
-def letter(row: Mapping[str, Any], output: str) -> bool:
-    """The same option letter, of as many as the row has ``choices`` or ``options`` (A to E if it does not say)."""
-    right, labels = _right_letter(row)
+@partial(TextScorer, check_row=right_letter)
+def letter(row: RowData, output: str) -> bool:
+    """The same option letter, of as many as the row has ``choices`` or ``options`` (A to E if it lists none)."""
+    right, labels = right_letter(row)
     return option_letter(output, labels) == right
 
 
-def _right_letter(row: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """The letter that is right, and all that there are."""
-    if listed := row.get("choices") or row.get("options"):
-        labels = read_choices(listed)[1]
-        return labels[right_choice(row)], labels
-    labels = list("ABCDE")
-    right = option_letter(gold(row), labels)
-    if right is None:
-        raise InputError(f"the answer {gold(row)!r} names none of the options {', '.join(labels)}")
-    return right, labels
+@partial(TextScorer, in_threads=True)
+def python(row: RowData, output: str) -> bool:
+    """Running the output's ``solution()`` gives the answer (:mod:`headprint.evaluation.sandbox`).
 
-
-def python(row: Mapping[str, Any], output: str) -> bool:
-    """Running the output's ``solution()`` gives the answer (:mod:`headprint.evaluation.sandbox.runner`).
-
-    Without an ``answer``, the completion is run to know it.
+    Without an ``answer``, the right value is what the completion returns.
     """
-    from headprint.evaluation.sandbox import runner as sandbox
+    from headprint.evaluation import sandbox
 
     right = row.get("answer")
     if right is None:
-        known = sandbox.run(source_of(gold(row)))
-        if known.error:
-            raise InputError(f"the completion does not run ({known.error}: {known.message}); give the row an 'answer'")
-        right = known.value
+        reference = sandbox.run(source_of(expected_answer(row)))
+        if reference.error:
+            raise InputError(
+                f"the completion does not run ({reference.error}: {reference.message}); give the row an 'answer'"
+            )
+        right = reference.value
     found = sandbox.run(source_of(output))
     return found.error is None and same_value(found.value, right)
 
 
-def lab(row: Mapping[str, Any], output: str) -> bool:
-    """What the row's task of the laboratory says."""
+def _check_lab_row(row: RowData) -> None:
+    from headprint.lab import TASKS
+
+    if row.get("task") not in TASKS or "answer" not in row:
+        raise InputError(f"not a row of the laboratory (its task is {row.get('task')!r}); give rows of lab:TASK")
+
+
+@partial(TextScorer, check_row=_check_lab_row)
+def lab(row: RowData, output: str) -> bool:
+    """The check of the row's laboratory task."""
     from headprint.lab import TASKS
 
     return TASKS[row["task"]].check(dict(row), output)
 
 
-JUDGES: dict[str, Judge] = {f.__name__: f for f in (exact, final, boxed, letter, python, lab)}
+@ChoiceScorer
+def choice(texts: Sequence[str], log_likelihoods: Sequence[float]) -> Sequence[float]:
+    """The likeliest choice (``acc`` in lm-evaluation-harness)."""
+    return log_likelihoods
 
 
-def check_row(name: str, row: Mapping[str, Any]) -> None:
-    """Refuse a row that a judge could not judge, before a model is asked.
-
-    Raises:
-        InputError: What the row lacks.
-    """
-    if name == "lab":
-        from headprint.lab import TASKS
-
-        if row.get("task") not in TASKS or "answer" not in row:
-            raise InputError(f"not a row of the laboratory (its task is {row.get('task')!r}); give rows of lab:TASK")
-    elif name == "letter":
-        _right_letter(row)
-    else:
-        gold(row)
+@ChoiceScorer
+def choice_norm(texts: Sequence[str], log_likelihoods: Sequence[float]) -> Sequence[float]:
+    """The likeliest choice per letter, so that long ones are not penalized (``acc_norm`` in lm-evaluation-harness)."""
+    return [value / max(1, len(text)) for text, value in zip(texts, log_likelihoods, strict=True)]
 
 
-def _normalised(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split()).removesuffix(".")
+none = None
 
-
-def final_answer(text: str) -> str | None:
-    """What follows the last ``####`` up to the end of its line, or else the last number; None without either."""
-    before, mark, after = text.rpartition("####")
-    if mark and after.strip():
-        return after.strip().splitlines()[0].strip()
-    numbers: list[str] = _NUMBER.findall(before if mark else text)
-    return numbers[-1] if numbers else None
-
-
-def same_value(said: Any, right: Any) -> bool:
-    """Numbers to a relative 1e-6, however they are written (1,000, $5, 50%, 1/2); anything else as text or in parts."""
-    if isinstance(said, list) and isinstance(right, list):
-        return len(said) == len(right) and all(map(same_value, said, right))
-    numbers = _number(said), _number(right)
-    if None not in numbers:
-        return math.isclose(*numbers, rel_tol=1e-6, abs_tol=1e-9)  # type: ignore[arg-type]
-    return _normalised(str(said)) == _normalised(str(right))
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool):
-        return None
-    try:
-        if not isinstance(value, str):
-            return float(value)
-        over, slash, under = value.strip().strip("$€£%").rstrip(".").replace(",", "").partition("/")
-        return float(over) / float(under) if slash else float(over)
-    except (TypeError, ValueError, ZeroDivisionError, OverflowError):
-        return None
-
-
-def last_boxed(text: str) -> str | None:
-    r"""The content of the last ``\boxed{...}`` or ``\fbox{...}``, braces balanced; None without one."""
-    starts = [match.end() for match in re.finditer(r"\\(?:boxed|fbox)\s*", text)]
-    if not starts:
-        return None
-    rest = text[starts[-1] :]
-    if not rest.startswith("{"):  # \boxed 5
-        return rest.split("$")[0].strip() or None
-    depth = 0
-    for at, character in enumerate(rest):
-        depth += {"{": 1, "}": -1}.get(character, 0)
-        if depth == 0:
-            return rest[1:at]
-    return None
-
-
-_LATEX = (
-    (r"\\!|\\ |\\,|\\;|\\left|\\right|\^\{?\\circ\}?|\\\$|\\%|[$%]", ""),
-    (r"\\[dt]frac", r"\\frac"),
-    (r"\\text\{ .*?\}$", ""),  # units behind a number
-    (r"\\(?:text|mbox|mathrm)\{(.*?)\}", r"\1"),
-    (r"^[a-zA-Z]\s*=", ""),  # k = 5
-    (r"\s+", ""),
-    (r"\\sqrt(\w)", r"\\sqrt{\1}"),
-    (r"\\frac(\w)(\w)", r"\\frac{\1}{\2}"),
-    (r"\\frac(\w)\{", r"\\frac{\1}{"),
-    (r"\\frac(\{\w+\})(\w)", r"\\frac\1{\2}"),
-    (r"^(-?\d+)/(\d+)$", r"\\frac{\1}{\2}"),
-    (r"(?<!\d)\.(\d)", r"0.\1"),
-    (r"(\d),(?=\d{3}(?!\d))", r"\1"),
-    (r"\.$", ""),
+SCORERS: Registry[Scorer | None] = Registry(
+    "headprint.scorers",
+    "scorer",
+    {
+        name: f"{__name__}:{name.replace('-', '_')}"
+        for name in ("exact", "final", "boxed", "letter", "python", "choice", "choice-norm", "lab", "none")
+    },
 )
+"""The scorers that have a name."""
 
 
-def same_latex(said: str, right: str) -> bool:
-    r"""Two formulas are the same once spacing, units, ``\dfrac``, ``\left`` and the like are brought to one form.
-
-    After the rules of the MATH data set (https://github.com/hendrycks/math, ``math_equivalence.py``); and numbers
-    are compared as numbers.
-    """
-
-    def plain(text: str) -> str:
-        for pattern, to in _LATEX:
-            text = re.sub(pattern, to, text.strip())
-        return text
-
-    said, right = plain(said), plain(right)
-    return said == right or (None not in (_number(said), _number(right)) and same_value(said, right))
-
-
-def read_choices(choices: Any) -> tuple[list[str], list[str]]:
-    """Texts and labels of a row's choices: a list of texts (A, B, ...), or ``{"text": [...], "label": [...]}``.
+def get_scorer(scorer: str | Scorer | None) -> Scorer | None:
+    """Return the scorer of a name; a function is one already, and None (or ``"none"``) asks nothing.
 
     Raises:
-        InputError: It is neither, or there are fewer than two.
+        InputError: There is no scorer of this name, or its entry is not a function.
     """
-    if isinstance(choices, Mapping):
-        texts, labels = choices.get("text"), choices.get("label")
-    else:
-        texts, labels = choices, None
-    if not isinstance(texts, list) or len(texts) < 2 or not all(isinstance(text, str) for text in texts):
-        raise InputError("'choices' wants to be a list of two texts or more")
-    labels = list(labels) if labels else [chr(ord("A") + i) for i in range(len(texts))]
-    if len(labels) != len(texts):
-        raise InputError(f"{len(texts)} choices and {len(labels)} labels; they want one length")
-    return texts, labels
+    if not isinstance(scorer, str):
+        return scorer
+    found = SCORERS.load(scorer)
+    if found is not None and not callable(found):
+        raise InputError(f"the scorer {scorer!r} is a {type(found).__name__}, not a function of a row and an output")
+    return found
 
 
-def right_choice(row: Mapping[str, Any]) -> int:
-    """Which of a row's choices is right: its ``answer`` is a label, a text, or a number counted from 0.
+def scorer_name(scorer: str | Scorer | None) -> str:
+    """Return what results call a scorer."""
+    return (
+        scorer if isinstance(scorer, str) else str(getattr(scorer, "__name__", "none" if scorer is None else "custom"))
+    )
+
+
+def check_scorer(scorer: str | Scorer | None) -> None:
+    """Refuse a name that no scorer has, before a model is loaded.
 
     Raises:
-        InputError: It is none of these.
+        InputError: With the nearest name.
     """
-    texts, labels = read_choices(row.get("choices") or row.get("options"))
-    answer = row.get("answer")
-    if isinstance(answer, int) and not isinstance(answer, bool) and 0 <= answer < len(texts):
-        return answer
-    said = gold(row).strip()
-    stripped = [text.strip() for text in texts]
-    for options in (labels, stripped):
-        if said in options:
-            return options.index(said)
-    if answer is None and (found := option_letter(said, labels)):
-        return labels.index(found)
-    raise InputError(f"the answer {said!r} is none of the choices' labels ({', '.join(labels)}) or texts")
+    get_scorer(scorer)
 
 
-def option_letter(text: str, labels: list[str]) -> str | None:
-    """The option that an output names: "The answer is B", or "B" or "(B)" at its beginning, or else its last.
+def check_rows(scorer: str | Scorer | None, rows: Iterable[Row], *, at_least: int = 1) -> None:
+    """Refuse rows that a scorer cannot score, before a model is loaded.
 
     Args:
-        text: An output.
-        labels: The letters that there are.
+        scorer: A name in :data:`SCORERS`, or a function.
+        rows: Rows with their places (:func:`headprint.data.rows.read_rows`).
+        at_least: How many rows are needed.
+
+    Raises:
+        InputError: A row has no prompt or no right answer, with its place; or there are too few rows.
     """
-    label = f"({'|'.join(map(re.escape, labels))})"
-    ends = r"(?=[)\].:,*}]|\s*$)"  # a capital A between words is mostly the article
-    for pattern in (
-        rf"(?i:answer|option|choice)(?i:\s+is)?\s*:?\s*[(\[*]*{label}(?![\w'])",
-        rf"\A\s*[(\[*]*{label}{ends}",
-        rf"(?<![\w'\\]){label}{ends}",
-    ):
-        if found := re.findall(pattern, text, re.MULTILINE):
-            return str(found[-1])
-    return None
+    found = get_scorer(scorer)
+    number = 0
+    for row in rows:
+        number += 1
+        if found is not None:
+            at_place(row, prompt_of)
+            at_place(row, getattr(found, "check_row", bool))
+    if number < at_least:
+        raise InputError(f"{number} rows to evaluate, and at least {at_least} needed: give more rows")
 
 
-def source_of(output: str) -> str:
-    """The Python in an output: its first fenced block, or else all of it up to the end of its function.
-
-    Models tend to go on after a function; what is not indented after its body, other than another
-    definition or an import, is left out.
-    """
-    if fenced := _FENCE.search(output):
-        return fenced[1]
-    kept: list[str] = []
-    inside = False
-    for line in output.strip("\n").splitlines():
-        starts = re.match(r"(?:def|import|from|class|@)\b|@|#", line)
-        if inside and line.strip() and not line[0].isspace() and not starts:
-            break
-        inside = inside or line.startswith("def ")
-        kept.append(line)
-    return "\n".join(kept)
+def at_place(row: Row, function: Callable[[RowData], Any]) -> Any:
+    """Apply a function to a row's data; its InputErrors name the row's place."""
+    try:
+        return function(row.data)
+    except InputError as error:
+        raise InputError(f"{row.place}: {error}") from error

@@ -297,7 +297,7 @@ def _ablation(laid: Plan, read: Results) -> Exhibit:
     for (model, task, mode, seed), job in laid.ablations.items():
         found = read(job)
         own = {"model": model, "task": task, "seed": int(seed)}
-        rows += [{**own, "mode": mode, **each, "choice": _choice(each["choice"])} for each in found["rows"]]
+        rows += [{**own, "mode": mode, **_ablated(each)} for each in found["rows"]]
         if own not in [{name: each[name] for name in own} for each in intact]:
             measured = {name: value_of(found["intact"][name]) for name in ("loss", "accuracy")}
             intact.append({**own, **measured, "n": found["n"]})
@@ -311,7 +311,12 @@ def _ablation(laid: Plan, read: Results) -> Exhibit:
     }
 
 
-def _choice(name: str) -> str:
-    """What the draws from the same layers as an order's heads are called here."""
-    kind, _, order = name.partition(":")
-    return f"same layers as {order}" if order else kind
+def _ablated(row: Row) -> Row:
+    """One row of :meth:`headprint.evaluation.ablation.Ablation.to_dict` under the names of this exhibit."""
+    kind, _, ranking = row["ranking"].partition(":")
+    return {
+        "choice": f"same layers as {ranking}" if ranking else kind,
+        **{name: row[name] for name in ("k", "draws", "loss", "accuracy")},
+        "p": row["p_value"],
+        "p_same_layers": row["p_value_layer_matched"],
+    }

@@ -92,7 +92,7 @@ def evaluation(settings: Settings, needs: Needs, out: Path) -> None:
         loaded,
         tokenizer,
         needs["rows"] / "test.jsonl",
-        scorer=settings["scorer"] or "none",
+        scorer=settings["scorer"],
         max_new_tokens=settings["max_new_tokens"],
         batch_tokens=settings["batch_tokens"],
     )
@@ -169,20 +169,21 @@ def fit(settings: Settings, needs: Needs, out: Path) -> None:
 
 def mixture(settings: Settings, needs: Needs, out: Path) -> None:
     """The rows of a first stage (table 2); every arm but the mixture itself takes as many tokens as it did."""
-    from headprint.analysis.mixture import mix, mixture_budgets, random_budgets, token_size
+    from headprint.analysis.mixture import mix, random_mixture, token_size
+    from headprint.analysis.mixture import mixture as shares
 
     arm, seed, basis = settings["arm"], settings["seed"], settings["basis"]
     sources = {task: data.read(needs[task] / "reserve.jsonl") for task in basis}
     weights, note = _weights(needs["fit"] / "fit.json") if "fit" in needs else ({}, None)
     size = token_size(_tokenizer(settings["model"]))
     if arm == "mixture":
-        budgets = mixture_budgets(weights, settings["rows"])
+        budgets = shares(weights, settings["rows"])
         mixed = mix(sources, budgets, seed=seed, oversample=True)
     else:
         tokens = json.loads((needs["mixture"] / "mixture.json").read_text())["tokens"]
         if arm == "random":
             available = {task: len(source) for task, source in sources.items()}
-            counted = random_budgets(available, settings["rows"], seed=seed, oversample=True)
+            counted = random_mixture(available, settings["rows"], seed=seed, oversample=True)
             means = {task: np.mean([size(row) for row in _as_rows(source)]) for task, source in sources.items()}
             weights = {task: float(count * means[task]) for task, count in counted.items()}
         elif arm == "permuted":
@@ -194,7 +195,7 @@ def mixture(settings: Settings, needs: Needs, out: Path) -> None:
         else:  # longer
             sources = {settings["target"]: data.read(needs["target"] / "train.jsonl")}
             weights = {settings["target"]: 1.0}
-        budgets = mixture_budgets(weights, tokens)
+        budgets = shares(weights, tokens)
         mixed = mix(sources, budgets, seed=seed, oversample=True, size=size)
     total = sum(size(row) for row in _as_rows(mixed.rows))
     data.write(mixed.rows, out / "train.jsonl")
@@ -234,13 +235,13 @@ def selection(settings: Settings, needs: Needs, out: Path) -> None:
 
 def ablation(settings: Settings, needs: Needs, out: Path) -> None:
     """Switch off the most active, the most changed and random heads of a tuned model."""
-    from headprint.evaluation.ablation import ablate, head_means
+    from headprint.evaluation import ablate, head_means
 
     loaded, tokenizer = _load(settings, needs["start"])
     before, after = (each.pattern() for each in _ends(needs["start"]))
     known = int(np.isfinite(after.values).sum())
     ks = [k for k in settings["ks"] if k <= known]
-    orders = {"active": after.top(max(ks)), "changed": (after - before).top(max(ks), by="absolute")}
+    rankings = {"active": after.top(max(ks)), "changed": (after - before).top(max(ks), by="absolute")}
     means = None
     if settings["mode"] == "mean":
         means = head_means(loaded, tokenizer, data.read(needs["probe"] / "probe.jsonl"))
@@ -248,16 +249,16 @@ def ablation(settings: Settings, needs: Needs, out: Path) -> None:
         loaded,
         tokenizer,
         needs["rows"] / "test.jsonl",
-        orders=orders,
+        rankings=rankings,
         ks=ks,
         mode=settings["mode"],
         means=means,
         random=settings["random"],
-        same_layers=settings["same_layers"],
+        layer_matched=settings["same_layers"],
         seed=settings["seed"],
         scorer=settings["scorer"],
         scored_draws=1,  # answers take far longer than losses
-        n=settings["limit"],
+        limit=settings["limit"],
         max_new_tokens=settings["max_new_tokens"],
         batch_tokens=settings["batch_tokens"],
     )
@@ -320,7 +321,7 @@ def _as_rows(source: list[dict[str, Any]]) -> Any:
 
 
 def _bootstrap(settings: Settings) -> Any:
-    from headprint.analysis.bootstrap import Bootstrap
+    from headprint.analysis.intervals import Bootstrap
 
     return Bootstrap(draws=settings["draws"], seed=settings["seed"])
 

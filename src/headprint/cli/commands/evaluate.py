@@ -16,23 +16,26 @@ if TYPE_CHECKING:
     _Loaded: TypeAlias = tuple[Any, Any]
     _Shown: TypeAlias = tuple[dict[str, Any], list[tuple[str, Interval, int | None]]]
 
-ScorerName = Literal["exact", "final", "boxed", "letter", "python", "lab", "choice", "choice-normalised", "none"]
 How = Literal["generate", "likelihood"]
 
-_DATA, _ANSWERS, _BENCHMARKS = "Data", "Answers", "Published benchmarks, in the place of DATA"
+_DATA, _ANSWERS, _BENCHMARKS = "Data", "Answers", "Published benchmarks, instead of DATA"
+
+SCORER_NAMES = "exact, final, boxed, letter, python, choice, choice-norm, lab, none"  # and those of other packages
 
 ScorerOption = Annotated[
-    ScorerName | None,
+    str | None,
     typer.Option(
-        help="What tells right from wrong (docs: evaluate). \\[default: lab for lab:TASK]", rich_help_panel=_ANSWERS
+        metavar="NAME",
+        help=f"What makes an answer right: {SCORER_NAMES} (docs: evaluate). \\[default: lab for lab:TASK]",
+        rich_help_panel=_ANSWERS,
     ),
 ]
-SplitOption = Annotated[str, typer.Option(help="Of a folder, datasets id or lab task.", rich_help_panel=_DATA)]
+SplitOption = Annotated[str, typer.Option(help="Split of a folder, datasets id or lab task.", rich_help_panel=_DATA)]
 LimitOption = Annotated[
-    int | None, typer.Option(metavar="N", min=1, help="Only the first rows.", rich_help_panel=_DATA)
+    int | None, typer.Option(metavar="N", min=1, help="Take only the first rows.", rich_help_panel=_DATA)
 ]
 AnswerTokensOption = Annotated[
-    int, typer.Option(metavar="N", min=1, help="Where an answer is cut.", rich_help_panel=_ANSWERS)
+    int, typer.Option(metavar="N", min=1, help="Tokens of an answer at most.", rich_help_panel=_ANSWERS)
 ]
 BatchOption = Annotated[
     int | None,
@@ -64,11 +67,13 @@ def evaluate(
     mathbench: Annotated[
         Path | None,
         typer.Option(
-            metavar="PATH", help="MathBench's folder or a file of it; circular evaluation.", rich_help_panel=_BENCHMARKS
+            metavar="PATH",
+            help="MathBench's folder or one of its files; circular evaluation.",
+            rich_help_panel=_BENCHMARKS,
         ),
     ] = None,
     how: Annotated[
-        How, typer.Option(help="MathBench: a letter is generated, or the likeliest.", rich_help_panel=_BENCHMARKS)
+        How, typer.Option(help="MathBench: generate a letter, or take the likeliest.", rich_help_panel=_BENCHMARKS)
     ] = "generate",
     harness: Annotated[
         str | None,
@@ -94,19 +99,19 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Keep each row's answer as JSONL (of a benchmark: the scores as JSON).",
+            help="Write each row's answer as JSONL (of a benchmark: the scores as JSON).",
             rich_help_panel=common.OUTPUT_PANEL,
         ),
     ] = None,
     json: common.JsonOption = False,
     quiet: common.QuietOption = False,
 ) -> None:
-    """How well a model does: the share of right answers, and the loss of the completions, with 95% intervals."""
+    """Score a model's answers and take its held-out loss, with 95% intervals."""
     if sum(given is not None for given in (data, mathbench, harness)) != 1:
         raise InputError("give one of DATA, --mathbench and --harness")
     place = Path(out).parent if out else None
-    if place and not place.is_dir():  # to be known before the model is asked for an hour
-        raise InputError(f"{place} is no directory: make it, or choose another place for --out")
+    if place and not place.is_dir():  # found out before the model has worked for an hour
+        raise InputError(f"{place} is not a directory: make it, or choose another place for --out")
     chosen = scorer_for(data, scorer)
     with common.working(quiet=quiet) as bars:
         if data is not None:
@@ -122,14 +127,16 @@ def evaluate(
             attn_implementation=attn_implementation,
             trust_remote_code=trust_remote_code,
         )
-        answers = {"max_new_tokens": max_new_tokens, "batch_tokens": batch_tokens, "progress": bars}
+        answers = {"max_new_tokens": max_new_tokens, "batch_tokens": batch_tokens, "show_progress": bars}
         if data is not None:
-            result, lines = _rows(loaded, data, out, scorer=chosen, n=limit, split=split, loss=not no_loss, **answers)
+            result, lines = _rows(
+                loaded, data, out, scorer=chosen, limit=limit, split=split, loss=not no_loss, **answers
+            )
         elif mathbench is not None:
-            result, lines = _mathbench(loaded, mathbench, how=how, n=limit, chat=chat, **answers)
+            result, lines = _mathbench(loaded, mathbench, how=how, limit=limit, chat=chat, **answers)
         else:
             names = [name.strip() for name in str(harness).split(",") if name.strip()]
-            result, lines = _harness(loaded, names, n=limit, few_shot=few_shot, chat=chat, include=include)
+            result, lines = _harness(loaded, names, limit=limit, few_shot=few_shot, chat=chat, include=include)
         result = {"model": model, **result}
         if out and data is None:
             files.write_json(out, result)
@@ -142,7 +149,7 @@ def evaluate(
 
 
 def _rows(loaded: _Loaded, data: str, out: Path | None, **options: Any) -> _Shown:
-    from headprint.evaluation.evaluation import evaluate as run
+    from headprint.evaluation import evaluate as run
 
     outcome = run(*loaded, data, **options)
     if out:
@@ -152,7 +159,7 @@ def _rows(loaded: _Loaded, data: str, out: Path | None, **options: Any) -> _Show
 
 
 def _mathbench(loaded: _Loaded, source: Path, *, how: How, **options: Any) -> _Shown:
-    from headprint.evaluation.mathbench import mathbench as run
+    from headprint.evaluation import run_mathbench as run
 
     found = run(*loaded, source, how=how, **options)
     result = found.to_dict()
@@ -166,7 +173,7 @@ def _mathbench(loaded: _Loaded, source: Path, *, how: How, **options: Any) -> _S
 
 def _harness(loaded: _Loaded, names: list[str], **options: Any) -> _Shown:
     from headprint.analysis.intervals import Interval
-    from headprint.evaluation.harness import harness as run
+    from headprint.evaluation import run_harness as run
 
     scores = run(*loaded, names, **options)
     lines = []
@@ -177,12 +184,15 @@ def _harness(loaded: _Loaded, names: list[str], **options: Any) -> _Shown:
     return {"harness": names, "scores": [score.to_dict() for score in scores]}, lines
 
 
-def scorer_for(data: str | None, scorer: ScorerName | None) -> ScorerName:
-    """The scorer that is named, or the laboratory's for its tasks.
+def scorer_for(data: str | None, scorer: str | None) -> str:
+    """Return the scorer that is named, or the laboratory's for its tasks.
 
     Raises:
-        InputError: None is named, and the data are not the laboratory's.
+        InputError: There is no such scorer; or none is named, and the data are not the laboratory's.
     """
+    from headprint.evaluation import check_scorer
+
     if scorer is None and data is not None and not data.startswith("lab:"):
-        raise InputError("say by --scorer what tells right from wrong: exact, final, boxed, ...; or none")
+        raise InputError(f"say with --scorer what makes an answer right: {SCORER_NAMES}")
+    check_scorer(scorer or "lab")
     return scorer or "lab"
