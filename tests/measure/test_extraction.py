@@ -8,14 +8,12 @@ import json
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from headprint import models
 from headprint.base.errors import InputError
 from headprint.lab import task_rows
 from headprint.measure import benchmark as bench
-from headprint.measure.batching import Budget, collate, take
+from headprint.measure.batching import collate
 from headprint.measure.extraction import extract
 from headprint.models.heads import locate
 from headprint.patterns.pattern_set import PatternSet
@@ -274,22 +272,3 @@ def test_layers_without_attention_are_nan_never_zero(examples) -> None:
     assert absent
     assert np.isnan(found.values[:, absent]).all()
     assert np.isfinite(np.delete(found.values, absent, axis=1)).all()
-
-
-@given(st.lists(st.integers(1, 50), min_size=1, max_size=40), st.integers(1, 120), st.none() | st.integers(1, 5))
-def test_batches_hold_the_budget_and_everything_once(lengths, budget, most) -> None:
-    left, seen = sorted(lengths, reverse=True), []
-    while left:
-        count = take(left[0], len(left), budget, most)
-        assert count == 1 or (left[0] * count <= budget and count <= (most or count))
-        seen += left[:count]
-        left = left[count:]
-    assert seen == sorted(lengths, reverse=True)
-
-
-def test_budget_halves_from_what_failed() -> None:
-    budget = Budget(torch.device("cpu"), 1000)
-    budget.halve(600)
-    assert budget.tokens == 300
-    budget.halve(900)
-    assert budget.tokens == 150

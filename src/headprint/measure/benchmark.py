@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from headprint import models
 from headprint.base import provenance
 from headprint.data.tokenization import IGNORE, Example
-from headprint.measure.batching import Budget, collate, take
+from headprint.measure.batching import Budget, collate, in_batches
 from headprint.measure.engine import Engine
 from headprint.measure.levels import Batch
 from headprint.measure.loss import split_head
@@ -129,7 +129,8 @@ def run(
             engine.run(list(examples), lambda count, tokens=0: None)
 
     headprint()  # finds the budget, warms up
-    batches = [collate(group, device) for group in sorted_batches(examples, budget.tokens)]
+    lengths, own = [len(example.input_ids) for example in examples], Budget(device, budget.tokens)
+    batches = [batch for _, batch in in_batches(lengths, lambda i: collate([examples[n] for n in i], device), own)]
     parts = split_head(model)
     body = parts[0] if parts else model
 
@@ -201,15 +202,6 @@ def run(
         "recipe": {"rows": len(few), "tokens": real_few, "length": recipe_length, "batch": AUTHORS_ROWS},
         "versions": provenance.versions(),
     }
-
-
-def sorted_batches(examples: Sequence[Example], budget: int) -> Iterator[list[Example]]:
-    """The batches that extraction makes: longest first, under a token budget."""
-    left = sorted(examples, key=lambda example: -len(example.input_ids))
-    while left:
-        count = take(len(left[0].input_ids), len(left), budget)
-        yield left[:count]
-        left = left[count:]
 
 
 def with_mask(batch: Batch, examples: Sequence[Example]) -> Batch:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from headprint.base.errors import InputError
 from headprint.base.progress import Advance
 from headprint.data.examples import Example
-from headprint.measure.batching import Budget, collate, is_out_of_memory, take
+from headprint.measure.batching import Budget, OutOfMemory, collate, in_batches
 from headprint.measure.levels import Loss, measure
 from headprint.measure.tap import Placement, Tap
 from headprint.models.heads import HeadMap
@@ -57,49 +57,28 @@ class Engine:
         """
         levels = np.full((len(examples), self.heads.layers, self.heads.heads), np.nan, np.float32)
         losses = np.empty(len(examples), np.float32)
-        rows = [site.layer for site in self.heads.sites]
-        as_given = self.loss == "batch-mean"
-        length = [len(example.input_ids) for example in examples]
-        left = list(range(len(examples)))
-        if not as_given:  # longest first: what does not fit shows at once, and little is padded
-            left.sort(key=lambda i: -length[i])
-        while left:
-            count = (
-                self.rows if as_given and self.rows else take(length[left[0]], len(left), self.budget.tokens, self.rows)
-            )
-            now, later = left[:count], left[count:]
-            batch = [examples[i] for i in now]
-            found = self._measure(batch, may_split=not as_given)
-            if found is None:
-                continue
-            values, nll = found
-            self._check_finite(batch, values, nll)
-            levels[np.ix_(now, rows)] = values.numpy()
-            losses[now] = nll.numpy()
-            advance(len(now), sum(length[i] for i in now))
-            left = later
+        layers = [site.layer for site in self.heads.sites]
+        lengths = [len(example.input_ids) for example in examples]
+
+        def run(chosen: list[int]) -> tuple[Tensor, Tensor]:
+            batch = collate([examples[i] for i in chosen], self.device)
+            return measure(self.model, self.tap, batch, placement=self.placement, loss=self.loss)
+
+        batches = in_batches(lengths, run, self.budget, rows=self.rows, as_given=self.loss == "batch-mean")
+        try:
+            for chosen, (values, nll) in batches:
+                self._check_finite([examples[i] for i in chosen], values, nll)
+                levels[np.ix_(chosen, layers)] = values.numpy()
+                losses[chosen] = nll.numpy()
+                advance(len(chosen), sum(lengths[i] for i in chosen))
+        except OutOfMemory as error:
+            raise InputError(
+                f"out of memory on {len(error.rows)} example(s) of {error.length} tokens "
+                f"(id {examples[error.rows[0]].id!r} …): "
+                "use checkpointing, a smaller max_length, or a lower precision"
+            ) from None
         tokens = [example.supervised for example in examples]
         return Shard([example.id for example in examples], levels, losses, np.array(tokens, np.int32))
-
-    def _measure(self, batch: list[Example], *, may_split: bool) -> tuple[Tensor, Tensor] | None:
-        """Levels and losses; None if memory ran out and a smaller batch is to be tried."""
-        tensors = collate(batch, self.device)
-        tokens = tensors.input_ids.numel()
-        try:
-            with self.budget.watching(tokens):
-                return measure(self.model, self.tap, tensors, placement=self.placement, loss=self.loss)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-        # Outside the except clause, so that the traceback no longer holds the activations.
-        if len(batch) == 1 or not may_split:
-            raise InputError(
-                f"out of memory on {len(batch)} example(s) of {tensors.input_ids.shape[1]} tokens "
-                f"(id {batch[0].id!r} …): "
-                "use checkpointing, a smaller max_length, or a lower precision"
-            )
-        self.budget.halve(tokens)
-        return None
 
     def _check_finite(self, batch: list[Example], levels: Tensor, losses: Tensor) -> None:
         present = torch.tensor([site.heads for site in self.heads.sites])[:, None] > torch.arange(levels.shape[-1])
