@@ -4,7 +4,7 @@
     pattern = levels.pattern()                                # a Pattern, (L, H)
     change = headprint.load("after.safetensors") - pattern
 
-Importing the package is cheap: torch and the like are imported when a name that needs them is used.
+Importing the package is cheap: torch and other large libraries are imported on the first use of a name that needs them.
 """
 
 from importlib import import_module
@@ -13,6 +13,10 @@ from typing import TYPE_CHECKING, Any
 from headprint.base.errors import InputError
 
 if TYPE_CHECKING:
+    from headprint.analysis.comparison import compare as compare
+    from headprint.analysis.decomposition.fit import decompose as decompose
+    from headprint.analysis.decomposition.fit import discover as discover
+    from headprint.analysis.mixture import mix as mix
     from headprint.evaluation.ablation import ablate as ablate
     from headprint.evaluation.evaluation import evaluate as evaluate
     from headprint.evaluation.interventions import ablate_heads as ablate_heads
@@ -36,26 +40,34 @@ __all__ = [
     "__version__",
     "ablate",
     "ablate_heads",
+    "compare",
+    "decompose",
+    "discover",
     "evaluate",
     "extract",
     "load",
     "load_model",
     "locate",
+    "mix",
     "train",
     "verify",
 ]
 
-_HOME = {
+_MODULES = {
     "Pattern": "headprint.patterns.pattern_set",
     "PatternSet": "headprint.patterns.pattern_set",
     "PatternTracker": "headprint.training.tracker",
     "ablate": "headprint.evaluation.ablation",
     "ablate_heads": "headprint.evaluation.interventions",
+    "compare": "headprint.analysis.comparison",
+    "decompose": "headprint.analysis.decomposition.fit",
+    "discover": "headprint.analysis.decomposition.fit",
     "evaluate": "headprint.evaluation.evaluation",
     "extract": "headprint.measure.extraction",
     "load": "headprint.patterns.pattern_set",
     "load_model": "headprint.models.loading",
     "locate": "headprint.models.heads",
+    "mix": "headprint.analysis.mixture",
     "train": "headprint.training.fine_tuning",
     "verify": "headprint.measure.verification",
 }
@@ -66,9 +78,9 @@ def __getattr__(name: str) -> Any:
         from headprint.base.provenance import versions
 
         return versions().get("headprint", "0+unknown")
-    if name not in _HOME:
+    if name not in _MODULES:
         raise AttributeError(f"module 'headprint' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+    return getattr(import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -9,15 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from scipy.stats import bootstrap as scipy_bootstrap
 
-from headprint.analysis import comparison as compare
-from headprint.analysis import intervals
-from headprint.analysis.comparison import shape, shape_change, task_correlations, trajectory
-from headprint.analysis.intervals import Bootstrap, Interval, resample
+import headprint
+from headprint.analysis.bootstrap import Bootstrap
+from headprint.analysis.comparison import compare, shape, shape_change, task_correlations, trajectory
+from headprint.analysis.intervals import Interval
 from headprint.base.errors import InputError
 from headprint.cli.app import run
-from headprint.patterns import statistics
+from headprint.patterns import many, statistics
 from support.pattern_sets import HEADS, LAYERS, around, of_levels, random_pattern
 
 FEW = Bootstrap(draws=50)
@@ -27,111 +26,27 @@ FEW = Bootstrap(draws=50)
 @given(hnp.arrays(np.float64, (3, 2, 7), elements=st.floats(0.125, 100, width=32)))
 def test_vectorised_statistics_are_those_of_single_patterns(patterns):
     pairs = [
-        (compare.gini, statistics.gini),
-        (compare.coefficient_of_variation, statistics.coefficient_of_variation),
-        (compare.kurtosis, statistics.kurtosis),
+        (many.gini, statistics.gini),
+        (many.coefficient_of_variation, statistics.coefficient_of_variation),
+        (many.kurtosis, statistics.kurtosis),
     ]
     for i, j in np.ndindex(3, 2):
         if np.ptp(patterns[i, j]) < 1e-3:
             continue  # what is 0/0 up to rounding
-        for many, one in pairs:
-            assert many(patterns)[i, j] == pytest.approx(one(patterns[i, j]), abs=1e-6)
+        for of_many, one in pairs:
+            assert of_many(patterns)[i, j] == pytest.approx(one(patterns[i, j]), abs=1e-6)
     a, b = patterns[:, 0], patterns[:, 1]
     for row in range(3):
-        assert compare.mse(a, b)[row] == pytest.approx(statistics.mse(a[row], b[row]))
+        assert many.mse(a, b)[row] == pytest.approx(statistics.mse(a[row], b[row]))
         if min(np.ptp(a[row]), np.ptp(b[row])) < 1e-3:
             continue
         for method in ("pearson", "spearman"):
             expected = statistics.correlation(a[row], b[row], method)
-            assert compare.correlation(a, b, method)[row] == pytest.approx(expected, abs=1e-6)
+            assert many.correlation(a, b, method)[row] == pytest.approx(expected, abs=1e-6)
 
 
 def test_constant_patterns_have_no_correlation():
-    assert np.isnan(compare.correlation(np.ones(4), np.arange(4.0)))
-
-
-def test_a_draw_is_the_pattern_of_some_multiset_of_examples():
-    levels = of_levels(np.array([1.0, -10.0, 100.0]).reshape(3, 1, 1))
-    values, draws = resample([levels], Bootstrap(draws=200))
-    assert values.shape == (1, 1, 1)
-    assert values.item() == pytest.approx(111 / 3)
-    sums = np.round(draws.ravel() * 3).astype(int)
-    possible = {a + 10 * b + 100 * (3 - a - b) for a in range(4) for b in range(4 - a)}
-    assert set(sums) == possible  # all ten of them in 200 draws
-
-
-@pytest.mark.parametrize("block", [1, 50, 1 << 21])
-def test_draws_are_fair_whatever_the_block(block, monkeypatch):
-    # One head per example, so that a draw's pattern shows how often each example was taken.
-    monkeypatch.setattr(intervals, "_BLOCK", block)
-    n = 5
-    draws = resample([of_levels(np.eye(n)[:, None])], Bootstrap(draws=800, seed=3)).draws
-    counts = draws.reshape(800, n) * n
-    assert np.allclose(counts.sum(axis=1), n)
-    assert np.allclose(counts, np.round(counts))
-    assert counts.mean(axis=0) == pytest.approx(np.ones(n), abs=0.15)
-    assert counts.var(axis=0) == pytest.approx(np.full(n, 1 - 1 / n), abs=0.2)
-
-
-def test_sets_are_drawn_in_pairs_whatever_their_order():
-    first = around(random_pattern(0))
-    order = np.random.default_rng(1).permutation(len(first))
-    values, draws = resample([first, first[order]], FEW)
-    assert values[0] == pytest.approx(values[1])
-    assert draws[:, 0] == pytest.approx(draws[:, 1])
-    other = around(random_pattern(0), ids=[f"row-{i}" for i in range(20, 60)])
-    with pytest.raises(InputError, match="20 in both"):
-        resample([first, other], FEW)
-
-
-@pytest.mark.parametrize("placement", ["example", "none", "token"])
-def test_resampling_gives_the_pattern_of_the_placement(placement):
-    levels = around(random_pattern(4), placement=placement)
-    values = resample([levels], FEW).values
-    assert values[0] == pytest.approx(levels.pattern().values, rel=1e-5, abs=1e-6)
-
-
-def test_percentile_interval_agrees_with_scipy():
-    x = np.random.default_rng(0).lognormal(size=80)
-    options = Bootstrap(draws=4000, method="percentile")
-    values, draws = resample([of_levels(x[:, None, None])], options)
-    ours = options.interval(values.item(), draws.ravel())
-    theirs = scipy_bootstrap((x,), np.mean, n_resamples=4000, method="percentile", rng=1).confidence_interval
-    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), rel=0.03)
-
-
-def test_interval_methods_by_hand():
-    draws = np.arange(101.0)  # quantile q is 100 q
-    of = {m: Bootstrap(confidence=0.9, method=m).interval(30.0, draws) for m in ("percentile", "basic", "bc")}
-    assert (of["percentile"].low, of["percentile"].high) == pytest.approx((5, 95))
-    assert (of["basic"].low, of["basic"].high) == pytest.approx((-35, 55))
-    assert 0 < of["bc"].low < 5
-    assert of["bc"].high < 95
-    assert Bootstrap(confidence=0.9).interval(30.0, draws, (0, 50)) == Interval(30.0, 0.0, 50.0)
-    assert np.isnan(Bootstrap().interval(30.0, [np.nan]).low)
-    assert Interval(1.0).to_dict() == {"value": 1.0, "low": None, "high": None}
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"draws": -1}, {"confidence": 1.0}, {"method": "bca"}, {"seed": -1}], ids=lambda wrong: next(iter(wrong))
-)
-def test_bootstrap_refuses(wrong):
-    with pytest.raises(InputError):
-        Bootstrap(**wrong)
-
-
-def test_default_interval_of_a_correlation_covers_where_percentiles_fail():
-    # Equal patterns, measured with noise: that lowers correlations, and those of resamples twice.
-    truth = random_pattern(7, (6, 6))
-    covered = {"basic": 0, "percentile": 0}
-    for repeat in range(12):
-        pair = [around(truth, 30, 0.8, seed=2 * repeat + i) for i in (0, 1)]
-        for method in covered:
-            options = Bootstrap(draws=200, method=method)
-            found = task_correlations(dict(zip("ab", pair, strict=True)), bootstrap=options).before
-            covered[method] += bool(found.low[0, 1] <= 1.0 <= found.high[0, 1])
-    assert covered["basic"] >= 9
-    assert covered["percentile"] <= 3
+    assert np.isnan(many.correlation(np.ones(4), np.arange(4.0)))
 
 
 def test_shape_of_a_pattern_and_its_change():
@@ -198,6 +113,34 @@ def test_trajectory_starts_at_no_change():
     assert found.mse[1].high < found.mse[2].low
 
 
+def test_compare_is_all_of_it():
+    before, after = ({task: around(random_pattern(i + k)) for i, task in enumerate("abc")} for k in (0, 9))
+    found = compare(before, after, method="spearman", bootstrap=FEW)
+    for task in before:
+        change = shape_change(before[task], after[task], bootstrap=FEW)
+        assert (found.before[task], found.after[task], found.change[task]) == (
+            change.before,
+            change.after,
+            change.change,
+        )
+    wanted = task_correlations(before, after, method="spearman", bootstrap=FEW)
+    assert found.correlations.to_dict() == wanted.to_dict()
+    assert found.examples == dict.fromkeys("abc", 40)
+    assert headprint.compare(before).after is None
+    assert list(compare(before, bootstrap=FEW).to_dict()["shapes"]["a"]) == ["before"]
+
+
+def test_tasks_of_different_models_are_refused_and_tuned_ones_are_not():
+    def levels(weights, **more):
+        return around(random_pattern(0), model={"id": f"runs/{weights}", "weights": weights}, **more)
+
+    before = {"math": levels("one"), "code": levels("one")}
+    after = {"math": levels("tuned on math"), "code": levels("tuned on code")}
+    compare(before, after, bootstrap=FEW)
+    with pytest.raises(InputError, match=r"math and code are of different models \(runs/one, .* and runs/two"):
+        compare({**before, "code": levels("two")}, after, bootstrap=FEW)
+
+
 def test_one_example_has_no_interval():
     found = shape(around(random_pattern(0), n=1), bootstrap=FEW).gini
     assert np.isfinite(found.value)
@@ -237,7 +180,7 @@ def test_command(tmp_path, monkeypatch, capsys):
     assert run([*arguments, "--out=compare.json"]) == 0
     shown = capsys.readouterr().out
     assert max(map(len, shown.splitlines())) <= 80
-    for words in ("Gini", "pearson, before", "pearson, relative", "change"):
+    for words in ("Gini", "pearson, before", "pearson, (after - before) / before", "after - before"):
         assert words in shown
     assert run([*arguments, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

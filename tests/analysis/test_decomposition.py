@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.optimize import nnls
 from scipy.stats import kstest
 
+from headprint.analysis.bootstrap import Bootstrap
 from headprint.analysis.decomposition.changes import read_change
 from headprint.analysis.decomposition.fit import Options, decompose, discover
 from headprint.analysis.decomposition.regression import (
@@ -25,7 +26,6 @@ from headprint.analysis.decomposition.regression import (
     solve,
     solve_all,
 )
-from headprint.analysis.intervals import Bootstrap
 from headprint.analysis.mixture import load_weights
 from headprint.base.errors import InputError
 from headprint.cli.app import run

@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headprint.analysis.budget import within_budget
-from headprint.analysis.mixture import load_weights, mix, mixture, random_mixture, token_size
+from headprint.analysis.mixture import load_weights, mix, mixture_budgets, random_budgets, token_size, within_budget
 from headprint.base.errors import InputError
 from headprint.cli.app import run
 from headprint.data.tokenization import tokenize_row
@@ -24,18 +23,18 @@ def rows(task, n, **extra):
 
 
 def test_mixture_by_hand():
-    assert mixture({"math": 0.7, "code": 0.3}, 10) == {"math": 7, "code": 3}
+    assert mixture_budgets({"math": 0.7, "code": 0.3}, 10) == {"math": 7, "code": 3}
     # 100/3 each: the one row left over goes to the first named of equal remainders.
-    assert mixture({"a": 1, "b": 1, "c": 1}, 100) == {"a": 34, "b": 33, "c": 33}
+    assert mixture_budgets({"a": 1, "b": 1, "c": 1}, 100) == {"a": 34, "b": 33, "c": 33}
     # 2.5, 1.5, 1: floors 2, 1, 1 and one left over.
-    assert mixture({"a": 5, "b": 3, "c": 2}, 5) == {"a": 3, "b": 1, "c": 1}
-    assert mixture({"a": 1, "b": -2}, 7, negative="clip") == {"a": 7, "b": 0}
+    assert mixture_budgets({"a": 5, "b": 3, "c": 2}, 5) == {"a": 3, "b": 1, "c": 1}
+    assert mixture_budgets({"a": 1, "b": -2}, 7, negative="clip") == {"a": 7, "b": 0}
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=8).filter(lambda w: sum(w) > 1e-3), st.integers(1, 10**6))
 def test_mixture_adds_up_and_rounds_by_less_than_one(weights, total):
-    counts = mixture({str(i): weight for i, weight in enumerate(weights)}, total)
+    counts = mixture_budgets({str(i): weight for i, weight in enumerate(weights)}, total)
     assert sum(counts.values()) == total
     for i, weight in enumerate(weights):
         assert abs(counts[str(i)] - total * weight / sum(weights)) < 1 + 1e-6 * total
@@ -70,7 +69,7 @@ def test_rows_are_drawn_without_replacement_and_shuffled():
 
 
 def test_oversampling_repeats_evenly_under_new_ids():
-    with pytest.raises(InputError, match=r"math: 25 asked for, 10 there.*--oversample"):
+    with pytest.raises(InputError, match=r"math: 25 asked for, 10 available.*--oversample"):
         mix({"math": rows("math", 10)}, {"math": 25})
     mixed = mix({"math": rows("math", 10)}, {"math": 25}, oversample=True)
     assert len({row["id"] for row in mixed.rows}) == 25
@@ -97,14 +96,14 @@ def test_equal_tokens():
         assert abs(tokens - budget) <= longest
 
 
-def test_random_mixture_is_fair():
-    draws = np.array([list(random_mixture({"a": 300, "b": 100}, 100, seed=s).values()) for s in range(100)])
+def test_random_budgets_are_fair():
+    draws = np.array([list(random_budgets({"a": 300, "b": 100}, 100, seed=s).values()) for s in range(100)])
     assert (draws.sum(axis=1) == 100).all()
     assert draws[:, 0].mean() == pytest.approx(75, abs=2)
-    assert random_mixture({"a": 3, "b": 2}, 5) == {"a": 3, "b": 2}
-    assert sum(random_mixture({"a": 3, "b": 2}, 50, oversample=True).values()) == 50
-    with pytest.raises(InputError, match="6 rows of 5"):
-        random_mixture({"a": 3, "b": 2}, 6)
+    assert random_budgets({"a": 3, "b": 2}, 5) == {"a": 3, "b": 2}
+    assert sum(random_budgets({"a": 3, "b": 2}, 50, oversample=True).values()) == 50
+    with pytest.raises(InputError, match="6 rows asked for, 5 available"):
+        random_budgets({"a": 3, "b": 2}, 6)
 
 
 def test_written_files(tmp_path):
@@ -136,7 +135,7 @@ def test_weights_from_files(tmp_path):
     assert load_weights(written({"fit": weights})) == {"math": 0.5}
     for content, message in (
         ({"fit": None}, "found no basis"),
-        ("{", "is not JSON"),
+        ("{", "d.json:1: broken JSON"),
         ([1], "is not a decomposition"),
         ({"weights": {"math": {}}}, "is not a decomposition"),
     ):
@@ -149,14 +148,14 @@ def test_weights_from_files(tmp_path):
 def test_wrong_input():
     sources = {"math": rows("math", 5)}
     for weights, message in (
-        ({"a": -1.0, "b": 2.0}, "no negative rows"),
+        ({"a": -1.0, "b": 2.0}, "fewer than 0 rows"),
         ({"a": 0.0}, "no task has a positive weight"),
         ({"a": float("nan")}, "fit it again"),
     ):
         with pytest.raises(InputError, match=message):
-            mixture(weights, 5)
-    with pytest.raises(InputError, match="1 at least"):
-        mixture({"a": 1}, 0)
+            mixture_budgets(weights, 5)
+    with pytest.raises(InputError, match="ask for 1 or more"):
+        mixture_budgets({"a": 1}, 0)
     with pytest.raises(InputError, match=r"--from maths=FILE \(did you mean 'math'"):
         mix(sources, {"maths": 3})
     with pytest.raises(InputError, match="did you mean 'math'"):
@@ -198,11 +197,8 @@ def test_command_refuses(files, capsys):
         (["d.json", "--random", "--total=3"], "not both"),
         (["d.json"], "either --total"),
         (["d.json", "--tokens=9"], "belong together"),
-        (
-            ["d.json", "--tokens=9", "--tokenizer=./nothing"],
-            "./nothing does not exist: give a directory",
-        ),
-        (["d.json", "--total=90"], "math: 60 asked for, 30 there"),
+        (["d.json", "--tokens=9", "--tokenizer=./nothing"], "./nothing does not exist: give a directory"),
+        (["d.json", "--total=90"], "math: 60 asked for, 30 available"),
         (["d.json", "--total=9", "--from=cod=code.jsonl"], "did you mean 'code'"),
         (["d.json", "--total=9", "--from=code.jsonl"], "TASK=DATA"),
     ):

@@ -15,13 +15,13 @@ from torch.nn import functional as F
 
 import headprint
 from headprint import lab, models
-from headprint.analysis.intervals import mean_interval
+from headprint.analysis.intervals import mean_interval, wilson
 from headprint.base import progress as bars
 from headprint.base.errors import InputError
 from headprint.cli.app import run
 from headprint.cli.commands import evaluate as command
 from headprint.data.rows import read_rows
-from headprint.evaluation.evaluation import Evaluation, Outcome, wilson
+from headprint.evaluation.evaluation import Evaluation, Outcome
 from headprint.evaluation.generation import generate, prompt_tokens
 from headprint.evaluation.likelihood import HeldOut, examples_of, token_losses
 from headprint.evaluation.mathbench import How

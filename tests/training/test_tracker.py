@@ -16,7 +16,7 @@ from transformers import TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 import headprint
-from headprint.analysis.intervals import Bootstrap
+from headprint.analysis.bootstrap import Bootstrap
 from headprint.base.errors import InputError
 from headprint.measure.extraction import extract
 from headprint.patterns.pattern_set import PatternSet

@@ -1,25 +1,28 @@
 """What the paper reports of patterns (arXiv 2409.15820), with confidence intervals over examples.
 
+    compare(before, after)              all that follows, for several tasks
     shape(levels)                       Table 1: Gini, CV, kurtosis of one pattern
     shape_change(before, after)         ... before, after, and the difference
     task_correlations(before, after)    Figure 2: task x task, before, after, of the changes
     trajectory(sets)                    Figure 5: correlation and MSE against the first pattern
 
-Before and after are levels of the same examples under two models: a draw of the bootstrap takes the
-same examples from both, so what the examples have in common cancels in the difference.
+Before and after are levels of the same examples under two models. A draw of the bootstrap takes the same examples from
+both, so what depends on the examples alone cancels in the difference.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import numpy as np
 
-from headprint.analysis.comparison_results import Correlations, Shape, ShapeChange, TaskCorrelations, Trajectory
-from headprint.analysis.intervals import Bootstrap, Resampled, known, resample
-from headprint.base.errors import InputError
+from headprint.analysis.bootstrap import Bootstrap, Resampled, known, resample
+from headprint.analysis.comparability import check_comparable
+from headprint.analysis.intervals import Interval
+from headprint.base.errors import InputError, did_you_mean
+from headprint.base.files import without_nan
 from headprint.patterns.many import (
     CorrelationMethod,
     coefficient_of_variation,
@@ -33,22 +36,18 @@ from headprint.patterns.many import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from headprint.base.shapes import Values
     from headprint.patterns.many import Heads, Many
     from headprint.patterns.pattern_set import PatternSet
 
 __all__ = [
-    "CorrelationMethod",
+    "Comparison",
     "Correlations",
     "Shape",
     "ShapeChange",
     "TaskCorrelations",
     "Trajectory",
-    "coefficient_of_variation",
-    "correlation",
-    "gini",
-    "kurtosis",
-    "mse",
-    "nearest",
+    "compare",
     "shape",
     "shape_change",
     "task_correlations",
@@ -59,6 +58,136 @@ _CORRELATION = (-1.0, 1.0)
 _POSITIVE = (0.0, np.inf)
 
 
+@dataclass(frozen=True)
+class Shape:
+    """How evenly a pattern is spread over the heads (Table 1); of a change: after minus before."""
+
+    gini: Interval
+    cv: Interval
+    kurtosis: Interval
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain types for JSON."""
+        return {name: interval.to_dict() for name, interval in vars(self).items()}
+
+
+@dataclass(frozen=True)
+class ShapeChange:
+    """Table 1 of one model and task."""
+
+    before: Shape
+    after: Shape
+    change: Shape
+    examples: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain types for JSON."""
+        shapes = {name: getattr(self, name).to_dict() for name in ("before", "after", "change")}
+        return {**shapes, "examples": self.examples}
+
+
+class Correlations(NamedTuple):
+    """One task x task matrix; symmetric, with 1 in the diagonal.
+
+    Attributes:
+        value: (T, T) float64.
+        low: (T, T), lower ends; NaN without a bootstrap.
+        high: (T, T), upper ends.
+    """
+
+    value: Values
+    low: Values
+    high: Values
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain types for JSON, with None for NaN."""
+        return dict(without_nan(self._asdict()))
+
+
+@dataclass(frozen=True)
+class TaskCorrelations:
+    """Figure 2 of one model.
+
+    Attributes:
+        tasks: T names, in the order of rows and columns.
+        before: Of the patterns before training.
+        after: Of the patterns after training; None without them, as are the next two.
+        change: Of the changes, after - before.
+        relative: Of the change rates, (after - before) / before.
+        method: ``"pearson"`` or ``"spearman"``.
+    """
+
+    tasks: list[str]
+    before: Correlations
+    after: Correlations | None
+    change: Correlations | None
+    relative: Correlations | None
+    method: CorrelationMethod
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain types for JSON."""
+        matrices = {name: getattr(self, name) for name in ("before", "after", "change", "relative")}
+        return {
+            "tasks": self.tasks,
+            "method": self.method,
+            **{name: matrix.to_dict() if matrix else None for name, matrix in matrices.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """Figure 5 of one model and task: each pattern against the first of the sequence.
+
+    Attributes:
+        correlation: S intervals; the first is 1.
+        mse: S intervals; the first is 0.
+        method: Of the correlation.
+    """
+
+    correlation: list[Interval]
+    mse: list[Interval]
+    method: CorrelationMethod
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain types for JSON."""
+        return {
+            "correlation": [each.to_dict() for each in self.correlation],
+            "mse": [each.to_dict() for each in self.mse],
+            "method": self.method,
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Table 1 and Figure 2 of several tasks.
+
+    Attributes:
+        before: The shape of each task's pattern, by task.
+        after: The same after training; None without sets from after training.
+        change: after - before; None likewise.
+        correlations: Task by task.
+        examples: How many there are of each task.
+        bootstrap: How the intervals were made.
+    """
+
+    before: dict[str, Shape]
+    after: dict[str, Shape] | None
+    change: dict[str, Shape] | None
+    correlations: TaskCorrelations
+    examples: dict[str, int]
+    bootstrap: Bootstrap
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain types for JSON, with None for NaN."""
+        parts = {"before": self.before, "after": self.after, "change": self.change}
+        return {
+            "shapes": {task: {name: of[task].to_dict() for name, of in parts.items() if of} for task in self.before},
+            "correlations": self.correlations.to_dict(),
+            "examples": self.examples,
+            "bootstrap": vars(self.bootstrap),
+        }
+
+
 _SHAPE: dict[str, tuple[Callable[[Heads], Many], tuple[float, float]]] = {
     "gini": (gini, (0.0, 1.0)),
     "cv": (coefficient_of_variation, _POSITIVE),
@@ -66,15 +195,46 @@ _SHAPE: dict[str, tuple[Callable[[Heads], Many], tuple[float, float]]] = {
 }
 
 
+def compare(
+    before: Mapping[str, PatternSet],
+    after: Mapping[str, PatternSet] | None = None,
+    *,
+    method: CorrelationMethod = "pearson",
+    bootstrap: Bootstrap | None = None,
+) -> Comparison:
+    """Compare tasks: how evenly each pattern is spread over the heads, and how alike the tasks are.
+
+    Args:
+        before: T sets by task name, of one model.
+        after: T sets of the same tasks and examples, after training.
+        method: Of the correlations: ``"pearson"`` or ``"spearman"``.
+        bootstrap: How the intervals are made.
+
+    Raises:
+        InputError: As :func:`task_correlations`.
+    """
+    options = bootstrap or Bootstrap()
+    correlations = task_correlations(before, after, method=method, bootstrap=options)
+    counts = {task: len(levels) for task, levels in before.items()}
+    if after is None:
+        shapes = {task: shape(levels, bootstrap=options) for task, levels in before.items()}
+        return Comparison(shapes, None, None, correlations, counts, options)
+    changes = {task: shape_change(levels, after[task], bootstrap=options) for task, levels in before.items()}
+    first, last, rise = (
+        {task: getattr(each, part) for task, each in changes.items()} for part in ("before", "after", "change")
+    )
+    return Comparison(first, last, rise, correlations, counts, options)
+
+
 def shape(levels: PatternSet, *, bootstrap: Bootstrap | None = None) -> Shape:
-    """Gini, coefficient of variation and kurtosis of a set's pattern.
+    """Return the Gini coefficient, coefficient of variation and kurtosis of a set's pattern.
 
     Args:
         levels: (N, L, H).
         bootstrap: How the intervals are made.
 
     Raises:
-        InputError: If the set is empty, or all of its entries are NaN.
+        InputError: The set is empty, or all of its entries are NaN.
     """
     options = bootstrap or Bootstrap()
     (value, draws), _ = _heads(resample([levels], options))
@@ -82,7 +242,7 @@ def shape(levels: PatternSet, *, bootstrap: Bootstrap | None = None) -> Shape:
 
 
 def shape_change(before: PatternSet, after: PatternSet, *, bootstrap: Bootstrap | None = None) -> ShapeChange:
-    """The same before and after training, and by how much each of the three rises.
+    """Return the same before and after training, and by how much each of the three rises.
 
     Args:
         before: (N, L, H).
@@ -90,7 +250,7 @@ def shape_change(before: PatternSet, after: PatternSet, *, bootstrap: Bootstrap 
         bootstrap: How the intervals are made.
 
     Raises:
-        InputError: As :func:`headprint.analysis.intervals.resample`.
+        InputError: As :func:`headprint.analysis.bootstrap.resample`.
     """
     options = bootstrap or Bootstrap()
     (value, draws), _ = _heads(resample([before, after], options))
@@ -109,7 +269,7 @@ def task_correlations(
     method: CorrelationMethod = "pearson",
     bootstrap: Bootstrap | None = None,
 ) -> TaskCorrelations:
-    """Task x task correlations of patterns and of their changes, over the heads that all of them have.
+    """Correlate the patterns of tasks, and their changes, over the heads that all of them have.
 
     Examples are resampled within each task, independently of the other tasks and paired between
     before and after. A head whose level was 0 before has no change rate and is left out of that matrix.
@@ -121,14 +281,16 @@ def task_correlations(
         bootstrap: How the intervals are made. 2 x T x draws x L x H x 8 bytes are held.
 
     Raises:
-        InputError: If a task is missing, or as :func:`headprint.analysis.intervals.resample`.
+        InputError: A task is missing, the sets before training are of different models, or as
+            :func:`headprint.analysis.bootstrap.resample`.
     """
-    if method not in ("pearson", "spearman"):
-        raise InputError(f"unknown correlation method {method!r}: choose from pearson, spearman")
+    if method not in (methods := get_args(CorrelationMethod)):
+        raise InputError(f"unknown correlation method {method!r}: {did_you_mean(method, methods)}")
     if not before:
         raise InputError("there is no task to correlate: give at least one pattern set")
     if after is not None:
         _check_tasks(before, after)
+    check_comparable({task: levels.provenance for task, levels in before.items()}, one_model=True)
     options = bootstrap or Bootstrap()
     tasks = list(before)
     of_tasks = [
@@ -154,7 +316,7 @@ def task_correlations(
 def trajectory(
     sets: Sequence[PatternSet], *, method: CorrelationMethod = "pearson", bootstrap: Bootstrap | None = None
 ) -> Trajectory:
-    """Correlation and mean squared difference of each pattern from the first, along training.
+    """Follow the correlation with the first pattern, and the mean squared difference from it, along training.
 
     Args:
         sets: S sets of the same examples, the first from before training.
@@ -162,7 +324,7 @@ def trajectory(
         bootstrap: How the intervals are made. S x draws x L x H x 8 bytes are held.
 
     Raises:
-        InputError: If there is none, or as :func:`headprint.analysis.intervals.resample`.
+        InputError: There is none, or as :func:`headprint.analysis.bootstrap.resample`.
     """
     if not sets:
         raise InputError("there is no pattern set to follow: give the one from before training first")
@@ -177,19 +339,13 @@ def trajectory(
     return Trajectory(correlations, errors, method)
 
 
-def nearest(name: str, names: Sequence[str]) -> str:
-    """A hint for an unknown name, such as ``did you mean 'math'?``."""
-    close = get_close_matches(name, names, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"there are {', '.join(map(repr, names))}"
-
-
 def _check_tasks(before: Mapping[str, PatternSet], after: Mapping[str, PatternSet]) -> None:
     for task in after:
         if task not in before:
-            raise InputError(f"there is no task {task!r} before training: {nearest(task, list(before))}")
+            raise InputError(f"there is no task {task!r} before training: {did_you_mean(task, before)}")
     for task in before:
         if task not in after:
-            raise InputError(f"there is no task {task!r} after training: {nearest(task, list(after))}")
+            raise InputError(f"there is no task {task!r} after training: {did_you_mean(task, after)}")
 
 
 def _heads(resampled: Resampled) -> tuple[tuple[Heads, Heads], NDArray[np.bool_]]:

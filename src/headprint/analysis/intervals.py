@@ -1,232 +1,86 @@
-"""Bootstrap confidence intervals over examples: how much a number depends on which rows were probed.
-
-A pattern is a mean over examples, so a resampled pattern is a weighted mean of the same levels, and
-all of them are one matrix product of (draws, examples) counts with (examples, heads) levels. Levels
-are read block by block, and whatever is computed of patterns is then computed of every draw.
-
-The heads are not resampled: they are all the heads that the model has.
-
-Efron and Tibshirani, *An Introduction to the Bootstrap*, 1993, chapters 13 and 14.
-"""
+"""Numbers with confidence intervals that follow from a formula; :mod:`headprint.analysis.bootstrap` has the others."""
 
 from __future__ import annotations
 
-import zlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import norm, t
-
-from headprint.base.errors import InputError
+from scipy.special import ndtri, stdtrit
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
-    from headprint.base.shapes import Values
-    from headprint.patterns.pattern_set import PatternSet
-
-IntervalMethod = Literal["percentile", "basic", "bc"]
-
-_BLOCK = 1 << 21  # counts in memory at once: 16 MB
-_EVERYTHING = (-np.inf, np.inf)
+__all__ = ["Interval", "difference", "mean_interval", "wilson"]
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A number and its confidence interval; without one (no examples to resample) the ends are NaN.
+    """A number and its confidence interval; where there is no interval, both ends are NaN.
 
     Attributes:
-        value: Of all examples.
+        value: The estimate.
         low: Lower end.
         high: Upper end.
     """
 
     value: float
-    low: float = float("nan")
-    high: float = float("nan")
+    low: float = math.nan
+    high: float = math.nan
 
     def to_dict(self) -> dict[str, float | None]:
-        """Plain types, for JSON; what is no number becomes None."""
-        return {name: x if np.isfinite(x) else None for name, x in vars(self).items()}
+        """Return plain types for JSON, with None for NaN and infinity."""
+        return {name: x if math.isfinite(x) else None for name, x in vars(self).items()}
 
     def __str__(self) -> str:
         """Such as ``0.812 [0.790, 0.834]``."""
-        ends = f" [{self.low:.3f}, {self.high:.3f}]" if np.isfinite(self.low) else ""
+        ends = f" [{self.low:.3f}, {self.high:.3f}]" if math.isfinite(self.low) else ""
         return f"{self.value:.3f}{ends}"
 
 
 def mean_interval(values: Sequence[float] | NDArray[np.float64], confidence: float = 0.95) -> Interval:
-    """A mean and its interval by Student's t; the interval of one value is unknown."""
+    """Return a mean with Student's t interval; a single value has no interval.
+
+    Args:
+        values: Independent observations, at least one.
+        confidence: Of the interval, between 0 and 1.
+    """
     n, mean = len(values), float(np.mean(values))
     if n < 2:
         return Interval(mean)
-    half = float(t.ppf((1 + confidence) / 2, n - 1) * np.std(values, ddof=1) / np.sqrt(n))
+    half = float(stdtrit(n - 1, (1 + confidence) / 2) * np.std(values, ddof=1) / np.sqrt(n))
     return Interval(mean, mean - half, mean + half)
 
 
-@dataclass(frozen=True)
-class Bootstrap:
-    """How intervals are made.
+def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
+    """Return a share with Wilson's score interval, which stays within 0 and 1.
 
-    A pattern of few examples is noisy, and noise alone moves some statistics (it lowers
-    correlations and raises the Gini coefficient). A resampled pattern has that noise twice, so its
-    statistic is off twice as far, and the plain ``"percentile"`` interval lies on the wrong side of
-    the value. ``"basic"`` reflects it at the value, and ``"bc"`` shifts its percentiles (bias
-    corrected, Efron 1981); docs/compare.md has the coverage of all three.
-
-    Attributes:
-        draws: Resamples; 0 for no intervals.
-        seed: Of the resampling.
-        confidence: Of the interval, between 0 and 1.
-        method: How draws become an interval.
-
-    Raises:
-        InputError: If one of them is out of range.
-    """
-
-    draws: int = 1000
-    seed: int = 0
-    confidence: float = 0.95
-    method: IntervalMethod = "basic"
-
-    def __post_init__(self) -> None:
-        if self.draws < 0:
-            raise InputError(f"the bootstrap takes 0 draws or more, not {self.draws}")
-        if self.seed < 0:
-            raise InputError(f"a seed is 0 or more, not {self.seed}")
-        if not 0 < self.confidence < 1:
-            raise InputError(f"the confidence is {self.confidence}; it wants to be between 0 and 1, such as 0.95")
-        if self.method not in get_args(IntervalMethod):
-            allowed = ", ".join(get_args(IntervalMethod))
-            raise InputError(f"unknown interval method {self.method!r}: choose from {allowed}")
-
-    def interval(self, value: ArrayLike, draws: ArrayLike, within: tuple[float, float] = _EVERYTHING) -> Interval:
-        """The interval of one number.
-
-        Args:
-            value: Of all examples.
-            draws: (B,) the same of each draw; NaN ones (a statistic that is 0/0) are left out.
-            within: The range that the statistic has, to which the ends are cut.
-        """
-        value = float(np.asarray(value))
-        known = np.asarray(draws, dtype=np.float64)
-        known = known[np.isfinite(known)]
-        if known.size == 0 or not np.isfinite(value):
-            return Interval(value)
-        tails = np.array([(1 - self.confidence) / 2, (1 + self.confidence) / 2])
-        if self.method == "bc":
-            below = np.mean(known < value) + np.mean(known == value) / 2
-            shift = norm.ppf(np.clip(below, 0.5 / known.size, 1 - 0.5 / known.size))
-            tails = norm.cdf(2 * shift + norm.ppf(tails))
-        low, high = np.quantile(known, tails)
-        if self.method == "basic":
-            low, high = 2 * value - high, 2 * value - low
-        low, high = np.clip([low, high], *within)
-        return Interval(value, float(low), float(high))
-
-
-class Resampled(NamedTuple):
-    """Patterns of some sets of the same examples, and of their resamples.
-
-    Attributes:
-        values: (S, L, H) float64, the patterns.
-        draws: (B, S, L, H) float64; in each draw all S sets have the same examples.
-    """
-
-    values: Values
-    draws: Values
-
-
-def resample(sets: Sequence[PatternSet], options: Bootstrap, *, name: str = "") -> Resampled:
-    """Patterns of resampled examples, the same examples in every set (paired).
+    E. B. Wilson, *Probable inference, the law of succession, and statistical inference*, 1927.
 
     Args:
-        sets: Levels of the same examples, in any order, such as before and after training.
-        options: Number of draws, and the seed.
-        name: Of the data. It goes into the seed: other data are resampled independently, and the
-            order in which tasks are named changes nothing.
-
-    Returns:
-        What :meth:`PatternSet.pattern` gives, in float64, and B draws of it (NaN if there is only one
-        example). B x S x L x H x 8 bytes
-        are held, and one block of levels at a time.
-
-    Raises:
-        InputError: If a set is empty, shapes differ, or the sets are not of the same examples.
+        successes: How many of the n.
+        n: Trials, at least one.
+        confidence: Of the interval, between 0 and 1.
     """
-    orders = [order_like(sets[0], each, name) for each in sets]
-    n, *shape = sets[0].shape
-    rng = np.random.default_rng([options.seed, zlib.crc32(name.encode())])
-    size = max(1, _BLOCK // max(1, options.draws))
-    values = np.zeros((len(sets), np.prod(shape)))
-    draws = np.zeros((options.draws, *values.shape))
-    left = np.full(options.draws, n)  # examples that each draw has still to take
-    for start in range(0, n, size):
-        rows = slice(start, min(start + size, n))
-        here = rng.binomial(left, (rows.stop - start) / (n - start))
-        left -= here
-        counts = _counts(here, rows.stop - start, rng)
-        for index, (levels, order) in enumerate(zip(sets, orders, strict=True)):
-            block = levels[rows if order is None else order[rows]].values.reshape(rows.stop - start, -1)
-            block = (np.abs(block) if levels.placement == "example" else block).astype(np.float64)
-            values[index] += block.sum(axis=0)
-            draws[:, index] += counts @ block
-    if n < 2:
-        draws[:] = np.nan  # one example resampled is always itself, which is no certainty
-    return Resampled((values / n).reshape(-1, *shape), (draws / n).reshape(options.draws, len(sets), *shape))
+    z = float(ndtri((1 + confidence) / 2))
+    share, scale = successes / n, 2 * (n + z**2)
+    center = (2 * successes + z**2) / scale
+    half = z * math.sqrt(4 * successes * (1 - share) + z**2) / scale
+    # At 0 and n one end is exact, whatever the rounding.
+    return Interval(share, center - half if successes else 0.0, center + half if successes < n else 1.0)
 
 
-def _counts(totals: NDArray[np.int64], rows: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """(B, rows): how often each draw takes each row, ``totals`` (B,) times in all."""
-    draw = np.repeat(np.arange(len(totals)), totals)
-    cell = draw * rows + rng.integers(rows, size=len(draw))
-    return np.bincount(cell, minlength=len(totals) * rows).reshape(-1, rows).astype(np.float64)
+def difference(a: Interval, b: Interval) -> Interval:
+    """Return a - b of two independent estimates (the square-and-add method).
 
-
-def order_like(first: PatternSet, other: PatternSet, name: str) -> NDArray[np.int64] | None:
-    """Rows of ``other`` in the order of ``first``, (N,); None if that is how they are.
-
-    Raises:
-        InputError: If one is empty, shapes differ, or the sets are not of the same examples.
+    G. Y. Zou and A. Donner, *Construction of confidence limits about effect measures*, 2008. For estimates
+    from the same rows the interval is too wide rather than too narrow. Without both intervals there is none.
     """
-    of = f" of {name}" if name else ""
-    if len(first) == 0 or len(other) == 0:
-        raise InputError(f"a pattern set{of} has no examples: extract at least two")
-    if first.shape[1:] != other.shape[1:]:
-        raise InputError(
-            f"shapes{of} differ: {first.shape[1:]} and {other.shape[1:]} (layers, heads); "
-            "only patterns of one architecture can be compared head by head"
-        )
-    if first.ids == other.ids:
-        return None
-    row_of = {each: row for row, each in enumerate(other.ids)}
-    shared = sum(each in row_of for each in first.ids)
-    if shared != len(first) or shared != len(other):
-        raise InputError(
-            f"the two pattern sets{of} are not of the same examples ({len(first)} and {len(other)}, {shared} in "
-            "both): extract both from the same rows"
-        )
-    return np.array([row_of[each] for each in first.ids])
-
-
-def known(*patterns: Any) -> NDArray[np.bool_]:
-    """(L, H): where none of some (..., L, H) arrays is NaN.
-
-    Raises:
-        InputError: If nothing is left, shapes differ, or an entry is infinite.
-    """
-    shapes = {np.shape(pattern)[-2:] for pattern in patterns}
-    if len(shapes) > 1:
-        raise InputError(
-            f"shapes differ: {' and '.join(map(str, sorted(shapes)))} (layers, heads); "
-            "only patterns of one architecture can be compared head by head"
-        )
-    flat = np.concatenate([np.reshape(pattern, (-1, *np.shape(pattern)[-2:])) for pattern in patterns])
-    if np.isinf(flat).any():
-        raise InputError("there are infinite levels or changes: the run that made them overflowed")
-    mask: NDArray[np.bool_] = ~np.isnan(flat).any(axis=0)
-    if not mask.any():
-        raise InputError("no head has a number in all of these patterns: every entry is NaN in one or another")
-    return mask
+    value = a.value - b.value
+    return Interval(
+        value,
+        value - math.hypot(a.value - a.low, b.high - b.value),
+        value + math.hypot(a.high - a.value, b.value - b.low),
+    )

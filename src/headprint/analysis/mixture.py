@@ -1,15 +1,14 @@
 """The paper's application 1: rows of basic tasks in the shares of a decomposition (arXiv 2409.15820, section 5).
 
-    counts = mixture({"math": 0.7, "code": 0.4}, 1000)        # N α_i / Σ α_i
-    mixed = mix({"math": "math.jsonl", "code": "code.jsonl"}, counts, seed=1)
+    budgets = mixture_budgets({"math": 0.7, "code": 0.4}, 1000)        # N α_i / Σ α_i
+    mixed = mix({"math": "math.jsonl", "code": "code.jsonl"}, budgets, seed=1)
     mixed.write("mix.jsonl")
 
-The baseline is :func:`random_mixture`: as many rows, each as likely as any other row of all sources.
+The baseline is :func:`random_budgets`: as many rows, drawn from all sources alike.
 """
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -19,14 +18,24 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from headprint.analysis.budget import within_budget
-from headprint.analysis.comparison import nearest
-from headprint.base.errors import InputError
-from headprint.base.files import write_atomically
+from headprint.base.errors import InputError, did_you_mean
+from headprint.base.files import read_json, write_json, write_json_lines
 from headprint.data.rows import Row, Source, describe, fingerprint, read_rows
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
+
+__all__ = [
+    "Mixed",
+    "Negative",
+    "Size",
+    "load_weights",
+    "mix",
+    "mixture_budgets",
+    "random_budgets",
+    "token_size",
+    "within_budget",
+]
 
 Negative: TypeAlias = Literal["refuse", "clip"]
 Size: TypeAlias = Callable[[Row], int]
@@ -39,53 +48,56 @@ _COLUMNS = ("prompt", "completion", "messages", "text", "input_ids", "labels", "
 
 @dataclass(frozen=True)
 class Mixed:
-    """Rows in the order of training, and where they come from.
+    """Rows in training order, and where they come from.
 
     Attributes:
         rows: ``id``, ``task`` and TRL's columns.
-        provenance: Seed, budgets, sources with their hashes, rows and size taken of each (JSON-able).
+        provenance: Seed, budgets, sources with their hashes, and the rows and size taken of each (JSON-able).
     """
 
     rows: list[dict[str, Any]]
     provenance: dict[str, Any]
 
     def write(self, path: str | Path) -> Path:
-        """Writes the rows as JSONL, and their provenance beside them as ``NAME.mix.json``.
+        """Write the rows as JSON Lines, and their provenance beside them as ``NAME.mix.json``.
 
         Returns:
             Where the provenance is.
 
         Raises:
-            InputError: If it cannot be written there.
+            InputError: A file cannot be written.
         """
         path = Path(path)
         beside = path.with_suffix(".mix.json")
-        write_atomically(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in self.rows).encode())
-        write_atomically(beside, (json.dumps(self.provenance, indent=1, ensure_ascii=False) + "\n").encode())
+        write_json_lines(path, self.rows)
+        write_json(beside, self.provenance)
         return beside
 
 
-def mixture(weights: Mapping[str, float], total: int, *, negative: Negative = "refuse") -> dict[str, int]:
-    """N α_i / Σ α_i, rounded so that the sum is N (largest remainders; of equal ones the first named).
+def mixture_budgets(weights: Mapping[str, float], total: int, *, negative: Negative = "refuse") -> dict[str, int]:
+    """Share a budget out as N α_i / Σ α_i, rounded so that the sum is N (largest remainders).
 
     Args:
-        weights: α by task.
+        weights: α by task. Of equal remainders, that of the task named first is rounded up.
         total: N, in rows or tokens.
-        negative: What becomes of a negative weight, which the paper leaves open: ``"refuse"`` it,
+        negative: What to do about a negative weight, which the paper leaves open: ``"refuse"`` it,
             or ``"clip"`` it to 0.
 
+    Returns:
+        The budget of each task, in the unit of ``total``.
+
     Raises:
-        InputError: If a weight is negative or no number, none is positive, or the total is below 1.
+        InputError: A weight is negative, NaN or infinite, none is positive, or the total is below 1.
     """
     if total < 1:
-        raise InputError(f"the mixture's total is {total}; it wants 1 at least")
+        raise InputError(f"the total of a mixture is {total}: ask for 1 or more")
     for task, weight in weights.items():
         if not np.isfinite(weight):
             raise InputError(f"the weight of {task!r} is {weight}: fit it again")
         if weight < 0 and negative == "refuse":
             raise InputError(
-                f"the weight of {task!r} is {weight:.4g}, and there are no negative rows: decompose by nnls "
-                "(--method nnls), or clip it to 0 (--negative clip)"
+                f"the weight of {task!r} is {weight:.4g}, and a mixture cannot take fewer than 0 rows: decompose by "
+                "nnls (--method nnls), or clip it to 0 (--negative clip)"
             )
     shares = np.maximum(0.0, list(weights.values()))
     if not shares.sum() > 0:
@@ -97,21 +109,24 @@ def mixture(weights: Mapping[str, float], total: int, *, negative: Negative = "r
     return dict(zip(weights, counts.tolist(), strict=True))
 
 
-def random_mixture(rows: Mapping[str, int], total: int, *, seed: int = 0, oversample: bool = False) -> dict[str, int]:
-    """How many rows of each task there are among N drawn from all sources together.
+def random_budgets(rows: Mapping[str, int], total: int, *, seed: int = 0, oversample: bool = False) -> dict[str, int]:
+    """Draw N rows from all sources together, and count how many are of each task.
 
     Args:
-        rows: Rows that there are, by task.
+        rows: Available rows, by task.
         total: N.
         seed: Of the draw.
-        oversample: Draw with replacement; else N may be all rows at most.
+        oversample: Draw with replacement, so that N may exceed the number of rows.
 
     Raises:
-        InputError: If there are fewer rows.
+        InputError: There are fewer rows.
     """
     sizes = np.array(list(rows.values()))
     if total < 1 or sizes.sum() < 1 or (total > sizes.sum() and not oversample):
-        raise InputError(f"{total} rows of {sizes.sum()} were asked for: ask for fewer (--total) or --oversample")
+        raise InputError(
+            f"{total:,} rows asked for, {sizes.sum():,} available: "
+            "ask for fewer (--total) or repeat rows (--oversample)"
+        )
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(total, sizes / sizes.sum()) if oversample else rng.multivariate_hypergeometric(sizes, total)
     return dict(zip(rows, drawn.tolist(), strict=True))
@@ -125,28 +140,28 @@ def mix(
     oversample: bool = False,
     size: Size | None = None,
 ) -> Mixed:
-    """Draws rows of each task and shuffles them.
+    """Draw rows of each task and shuffle them.
 
     Rows are drawn without replacement. With ``oversample``, a source that is too small is gone
-    through again in a new order, and a repeat has an id of its own: loaders that mix by fractions
-    never repeat, so the file itself must. Sources are read twice and not held.
+    through again in a new order, and each repeat gets an id of its own: loaders that mix by fractions
+    never repeat, so the file itself must. Sources are read twice, and only the chosen rows are held.
 
     Args:
         sources: Where each task's rows are, as :func:`headprint.data.rows.read_rows`.
         budgets: Rows of each task, or what ``size`` counts.
         seed: Of the draw and the order. A task's rows do not depend on what other tasks there are.
         oversample: Repeat rows where there are too few.
-        size: What a row takes of the budget, such as its tokens; 1 if None. Taken are the first
-            rows whose sizes come nearest to the budget.
+        size: What a row takes of the budget, such as its tokens; 1 if None. Rows are taken until their
+            sizes come nearest to the budget.
 
     Raises:
-        InputError: If a task has no source, a source has too few rows, or formats differ.
+        InputError: A task has no source, a source has too few rows, or formats differ.
     """
     _check_names(sources, budgets)
     mixed: list[dict[str, Any]] = []
     taken: dict[str, Any] = {}
     format_of: dict[str, tuple[str, ...]] = {}
-    for task in filter(budgets.get, budgets):  # those with something to take
+    for task in filter(budgets.get, budgets):  # tasks with something to take
         source = sources[task]
         sizes = np.array([size(row) if size else 1 for row in read_rows(source)])
         own = np.random.default_rng([seed, zlib.crc32(task.encode())])
@@ -168,17 +183,12 @@ def mix(
 
 
 def load_weights(path: str | Path) -> dict[str, float]:
-    """The weights in what ``headprint decompose --out`` wrote.
+    """Read the weights from a file that ``headprint decompose --out`` wrote.
 
     Raises:
-        InputError: If the file is missing, is no decomposition, or found no basis.
+        InputError: The file is missing or is not a decomposition, or the discovery found no basis.
     """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON: give what headprint decompose --out wrote") from error
+    content = read_json(path)
     if isinstance(content, dict) and "fit" in content:
         if content["fit"] is None:
             raise InputError(f"{path}: the discovery found no basis, so there is nothing to mix: name basic tasks")
@@ -186,11 +196,22 @@ def load_weights(path: str | Path) -> dict[str, float]:
     try:
         return {task: float(weight["value"]) for task, weight in content["weights"].items()}
     except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is not a decomposition: give what headprint decompose --out wrote") from error
+        raise InputError(f"{path} is not a decomposition: give a file of headprint decompose --out") from error
+
+
+def within_budget(sizes: ArrayLike, budget: int) -> int:
+    """Return how many items, taken in order, come nearest to a budget; of two equally near, the fewer.
+
+    Args:
+        sizes: (M,) sizes in the order of taking, 0 or more: tokens, or 1 each for rows.
+        budget: In the unit of the sizes.
+    """
+    sums = np.concatenate([[0], np.cumsum(np.asarray(sizes, dtype=np.int64))])
+    return int(np.argmin(np.abs(sums - budget)))  # the first of equals
 
 
 def token_size(tokenizer: Any) -> Size:
-    """Counts the tokens of a row that training takes a loss on, as TRL would.
+    """Return a function that counts the tokens of a row that training takes a loss on, as TRL does.
 
     Args:
         tokenizer: A transformers tokenizer, or the name of one (:func:`headprint.models.load_tokenizer`).
@@ -210,18 +231,19 @@ def token_size(tokenizer: Any) -> Size:
 def _check_names(sources: Mapping[str, Source], budgets: Mapping[str, int]) -> None:
     for task, budget in budgets.items():
         if budget and task not in sources:
-            raise InputError(f"there are no rows of {task!r}: give --from {task}=FILE ({nearest(task, list(sources))})")
+            raise InputError(f"there are no rows of {task!r}: give --from {task}=FILE ({did_you_mean(task, sources)})")
     for task in sources:
         if task not in budgets:
-            raise InputError(f"the weights have no task {task!r}: {nearest(task, list(budgets))}")
+            raise InputError(f"the weights have no task {task!r}: {did_you_mean(task, budgets)}")
 
 
 def _draw(task: str, sizes: NDArray[Any], budget: int, rng: np.random.Generator, oversample: bool) -> NDArray[np.int64]:
-    """Indices of rows whose sizes come nearest to the budget."""
+    """Draw rows until their sizes come nearest to the budget; their indices."""
     available = int(sizes.sum())
     if available < budget and (not oversample or not available):
         raise InputError(
-            f"{task}: {budget:,} asked for, {available:,} there: ask for less (--total) or repeat rows (--oversample)"
+            f"{task}: {budget:,} asked for, {available:,} available: "
+            "ask for less (--total) or repeat rows (--oversample)"
         )
     passes = -(-budget // available) if available else 0
     order = np.concatenate([np.empty(0, np.int64), *(rng.permutation(len(sizes)) for _ in range(passes))])

@@ -20,10 +20,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, get_args
 
 import numpy as np
 
-from headprint.analysis.budget import within_budget
-from headprint.analysis.comparison import nearest
-from headprint.analysis.intervals import known, order_like
-from headprint.base.errors import InputError
+from headprint.analysis.bootstrap import known, order_like
+from headprint.analysis.mixture import within_budget
+from headprint.base.errors import InputError, did_you_mean
 from headprint.patterns.pattern_set import Pattern, PatternSet
 
 if TYPE_CHECKING:
@@ -165,7 +164,7 @@ def score(
     """
     for option, value, table in (("method", method, list(SCORERS)), ("levels", levels, list(get_args(Levels)))):
         if value not in table:
-            raise InputError(f"unknown {option} {value!r}: {nearest(value, table)}")
+            raise InputError(f"unknown {option} {value!r}: {did_you_mean(value, table)}")
     if len(pool) == 0 or (isinstance(query, PatternSet) and len(query) == 0):
         raise InputError("the query or the pool has no examples: extract at least one of each")
     if levels == "change" and pool_before is None:
@@ -214,7 +213,7 @@ def select(
             is unknown.
     """
     if pick not in PICKERS:
-        raise InputError(f"unknown pick {pick!r}: {nearest(pick, list(PICKERS))}")
+        raise InputError(f"unknown pick {pick!r}: {did_you_mean(pick, PICKERS)}")
     if (k is None) == (tokens is None):
         raise InputError("give either a number of examples (--top) or of tokens (--tokens)")
     budget, unit = (k, "examples") if tokens is None else (tokens, "tokens")

@@ -20,10 +20,10 @@ import numpy as np
 from torch import nn
 
 from headprint import models
-from headprint.analysis.intervals import Interval, mean_interval
+from headprint.analysis.intervals import Interval, mean_interval, wilson
 from headprint.base import progress as bars
 from headprint.base.errors import InputError
-from headprint.evaluation.evaluation import take_rows, wilson
+from headprint.evaluation.evaluation import take_rows
 from headprint.evaluation.interventions import (
     HeadId,
     Mode,

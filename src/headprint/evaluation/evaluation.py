@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from scipy import stats
 from torch import nn
 
 from headprint import models
-from headprint.analysis.intervals import Interval, mean_interval
+from headprint.analysis.intervals import Interval, mean_interval, wilson
 from headprint.base import progress as bars
 from headprint.base.errors import InputError
 from headprint.base.files import write_json_lines
@@ -112,12 +111,6 @@ class Evaluation:
             InputError: The file cannot be written.
         """
         write_json_lines(path, map(asdict, self.results))
-
-
-def wilson(right: int, n: int, confidence: float = 0.95) -> Interval:
-    """A share and its interval by Wilson's score: narrow and honest near 0 and 1, too."""
-    ends = stats.binomtest(right, n).proportion_ci(confidence, method="wilson")
-    return Interval(right / n, float(ends.low), float(ends.high))
 
 
 def evaluate(

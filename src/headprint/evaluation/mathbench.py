@@ -16,10 +16,10 @@ from typing import Any, Literal, get_args
 
 from torch import nn
 
-from headprint.analysis.intervals import Interval
+from headprint.analysis.intervals import Interval, wilson
 from headprint.base.errors import InputError, did_you_mean
 from headprint.data.rows import read_rows
-from headprint.evaluation.evaluation import evaluate, wilson
+from headprint.evaluation.evaluation import evaluate
 from headprint.evaluation.scorers import at_place
 
 How = Literal["generate", "likelihood"]

@@ -169,21 +169,20 @@ def fit(settings: Settings, needs: Needs, out: Path) -> None:
 
 def mixture(settings: Settings, needs: Needs, out: Path) -> None:
     """The rows of a first stage (table 2); every arm but the mixture itself takes as many tokens as it did."""
-    from headprint.analysis.mixture import mix, random_mixture, token_size
-    from headprint.analysis.mixture import mixture as shares
+    from headprint.analysis.mixture import mix, mixture_budgets, random_budgets, token_size
 
     arm, seed, basis = settings["arm"], settings["seed"], settings["basis"]
     sources = {task: data.read(needs[task] / "reserve.jsonl") for task in basis}
     weights, note = _weights(needs["fit"] / "fit.json") if "fit" in needs else ({}, None)
     size = token_size(_tokenizer(settings["model"]))
     if arm == "mixture":
-        budgets = shares(weights, settings["rows"])
+        budgets = mixture_budgets(weights, settings["rows"])
         mixed = mix(sources, budgets, seed=seed, oversample=True)
     else:
         tokens = json.loads((needs["mixture"] / "mixture.json").read_text())["tokens"]
         if arm == "random":
             available = {task: len(source) for task, source in sources.items()}
-            counted = random_mixture(available, settings["rows"], seed=seed, oversample=True)
+            counted = random_budgets(available, settings["rows"], seed=seed, oversample=True)
             means = {task: np.mean([size(row) for row in _as_rows(source)]) for task, source in sources.items()}
             weights = {task: float(count * means[task]) for task, count in counted.items()}
         elif arm == "permuted":
@@ -195,7 +194,7 @@ def mixture(settings: Settings, needs: Needs, out: Path) -> None:
         else:  # longer
             sources = {settings["target"]: data.read(needs["target"] / "train.jsonl")}
             weights = {settings["target"]: 1.0}
-        budgets = shares(weights, tokens)
+        budgets = mixture_budgets(weights, tokens)
         mixed = mix(sources, budgets, seed=seed, oversample=True, size=size)
     total = sum(size(row) for row in _as_rows(mixed.rows))
     data.write(mixed.rows, out / "train.jsonl")
@@ -321,7 +320,7 @@ def _as_rows(source: list[dict[str, Any]]) -> Any:
 
 
 def _bootstrap(settings: Settings) -> Any:
-    from headprint.analysis.intervals import Bootstrap
+    from headprint.analysis.bootstrap import Bootstrap
 
     return Bootstrap(draws=settings["draws"], seed=settings["seed"])
 

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from transformers import Trainer
     from transformers.trainer_callback import CallbackHandler
 
-    from headprint.analysis.comparison import CorrelationMethod
-    from headprint.analysis.intervals import Bootstrap
+    from headprint.analysis.bootstrap import Bootstrap
+    from headprint.patterns.many import CorrelationMethod
 
 TRAINING = "train"
 """The name under which online tracking reports."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 
-from headprint.analysis.intervals import Bootstrap, Resampled, known, resample
+from headprint.analysis.bootstrap import Bootstrap, Resampled, known, resample
 from headprint.base.errors import InputError
 from headprint.patterns.pattern_set import Pattern, PatternSet, load
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from headprint.analysis.bootstrap import Bootstrap
 from headprint.analysis.decomposition.changes import Change, Problem, prepare
 from headprint.analysis.decomposition.regression import (
     Reduced,
@@ -48,7 +49,7 @@ from headprint.analysis.decomposition.results import (
     Subset,
     Within,
 )
-from headprint.analysis.intervals import Bootstrap, Interval
+from headprint.analysis.intervals import Interval
 from headprint.base.errors import InputError
 
 if TYPE_CHECKING:

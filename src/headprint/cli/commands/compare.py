@@ -14,8 +14,10 @@ from headprint.cli import common, files
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from headprint.analysis.comparison import Correlations, Shape
+    from headprint.analysis.comparison import Comparison, Correlations
     from headprint.patterns.pattern_set import PatternSet
+
+_NAMES = {"before": "before", "after": "after", "change": "after - before", "relative": "(after - before) / before"}
 
 
 def compare(
@@ -34,36 +36,24 @@ def compare(
     json: common.JsonOption = False,
 ) -> None:
     """Compare tasks: Gini, CV and kurtosis of each pattern, and task × task correlations, with intervals."""
-    from headprint.analysis.comparison import shape, shape_change, task_correlations
-    from headprint.analysis.intervals import Bootstrap
+    from headprint.analysis import comparison
+    from headprint.analysis.bootstrap import Bootstrap
 
     before, after = _sets(tasks)
     draws = Bootstrap(draws=bootstrap, seed=seed, confidence=confidence)
-    correlations = task_correlations(before, after or None, method=method, bootstrap=draws)
-    shapes: dict[str, dict[str, Shape]] = {}
-    for task, levels in before.items():
-        if after:
-            change = shape_change(levels, after[task], bootstrap=draws)
-            shapes[task] = {name: getattr(change, name) for name in ("before", "after", "change")}
-        else:
-            shapes[task] = {"before": shape(levels, bootstrap=draws)}
-    content = {
-        "shapes": {task: {name: each.to_dict() for name, each in of.items()} for task, of in shapes.items()},
-        "correlations": correlations.to_dict(),
-        "examples": {task: len(levels) for task, levels in before.items()},
-        "bootstrap": vars(draws),
-    }
+    found = comparison.compare(before, after or None, method=method, bootstrap=draws)
+    content = found.to_dict()
     if out:
         files.write_json(out, content)
         common.say(f"wrote {out}")
     if json:
         common.emit(content)
         return
-    common.show(_shapes(shapes))
+    common.show(_shapes(found))
     for name in ("before", "after", "change", "relative"):
-        matrix = getattr(correlations, name)
+        matrix = getattr(found.correlations, name)
         if matrix and len(before) > 1:
-            common.show("", _matrix(f"{method}, {name}", correlations.tasks, matrix))
+            common.show("", _matrix(f"{method}, {_NAMES[name]}", found.correlations.tasks, matrix))
 
 
 def _sets(texts: Sequence[str]) -> tuple[dict[str, PatternSet], dict[str, PatternSet]]:
@@ -80,22 +70,20 @@ def _sets(texts: Sequence[str]) -> tuple[dict[str, PatternSet], dict[str, Patter
     if after and len(after) < len(before):
         lacking = next(task for task in before if task not in after)
         raise InputError(
-            f"{lacking!r} has no pattern set from after training, and others have: give all of them or none"
+            f"{lacking!r} has no pattern set from after training, while other tasks do: give one for each task, or none"
         )
     return before, after
 
 
-def _shapes(shapes: dict[str, dict[str, Shape]]) -> RenderableType:
+def _shapes(found: Comparison) -> RenderableType:
     from rich.table import Table
 
     table = Table("", "", "Gini", "CV", "kurtosis", box=None, pad_edge=False, header_style="dim")
-    for task, of in shapes.items():
-        for name, each in of.items():
-            table.add_row(
-                task if name == "before" else "",
-                name,
-                *(_cell(x.value, x.low, x.high) for x in (each.gini, each.cv, each.kurtosis)),
-            )
+    for task in found.before:
+        for name in ("before", "after", "change"):
+            if of := getattr(found, name):
+                cells = (_cell(x.value, x.low, x.high) for x in (of[task].gini, of[task].cv, of[task].kurtosis))
+                table.add_row(task if name == "before" else "", _NAMES[name], *cells)
     return table
 
 

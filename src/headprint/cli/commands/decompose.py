@@ -65,10 +65,10 @@ def decompose(
     json: common.JsonOption = False,
 ) -> None:
     """Fit the change of one task by the changes of others: weights, R², and what chance would give."""
+    from headprint.analysis.bootstrap import Bootstrap
     from headprint.analysis.decomposition.changes import read_change
     from headprint.analysis.decomposition.fit import Options, decompose
     from headprint.analysis.decomposition.fit import discover as find
-    from headprint.analysis.intervals import Bootstrap
 
     if folds != "layers" and not folds.isdecimal():
         raise InputError(f"folds is {folds!r}; it wants a number of parts, or layers")

@@ -35,7 +35,7 @@ def mix(
     json: common.JsonOption = False,
 ) -> None:
     """Write a training file: N·α/Σα rows of each basic task, shuffled, in TRL's format."""
-    from headprint.analysis.mixture import load_weights, mixture, random_mixture, token_size
+    from headprint.analysis.mixture import load_weights, mixture_budgets, random_budgets, token_size
     from headprint.analysis.mixture import mix as draw
     from headprint.data.rows import read_rows
 
@@ -54,10 +54,10 @@ def mix(
     weights = None
     if decomposition is None:
         there = {task: sum(size(row) if size else 1 for row in read_rows(data)) for task, data in sources.items()}
-        budgets = random_mixture(there, budget, seed=seed, oversample=oversample)
+        budgets = random_budgets(there, budget, seed=seed, oversample=oversample)
     else:
         weights = load_weights(decomposition)
-        budgets = mixture(weights, budget, negative=negative)
+        budgets = mixture_budgets(weights, budget, negative=negative)
     mixed = draw(sources, budgets, seed=seed, oversample=oversample, size=size)
     mixed.provenance.update(
         unit="tokens" if tokens else "rows",

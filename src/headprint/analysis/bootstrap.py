@@ -1,0 +1,204 @@
+"""Bootstrap confidence intervals over examples: how much a number depends on which rows were probed.
+
+A pattern is a mean over examples, so a resampled pattern is a weighted mean of the same levels, and
+all resamples are one matrix product of (draws, examples) counts with (examples, heads) levels. Levels
+are read block by block, and whatever is computed from a pattern is then computed from every draw.
+
+Heads are not resampled: a model has no others.
+
+B. Efron and R. J. Tibshirani, *An Introduction to the Bootstrap*, 1993, chapters 13 and 14.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from headprint.analysis.comparability import check_comparable
+from headprint.analysis.intervals import Interval
+from headprint.base.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from headprint.base.shapes import Values
+    from headprint.patterns.pattern_set import PatternSet
+
+__all__ = ["Bootstrap", "IntervalMethod", "Resampled", "resample"]
+
+IntervalMethod = Literal["percentile", "basic", "bc"]
+
+_BLOCK = 1 << 21  # counts in memory at once: 16 MB
+_EVERYTHING = (-np.inf, np.inf)
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """How intervals are made.
+
+    A pattern of few examples is noisy, and noise alone moves some statistics (it lowers
+    correlations and raises the Gini coefficient). A resampled pattern has that noise twice, so its
+    statistic is off twice as far, and the plain ``"percentile"`` interval lies on the wrong side of
+    the value. ``"basic"`` reflects it at the value, and ``"bc"`` shifts its percentiles (bias
+    corrected, Efron 1981); docs/compare.md has the coverage of all three.
+
+    Attributes:
+        draws: Resamples; 0 for no intervals.
+        seed: Of the resampling.
+        confidence: Of the interval, between 0 and 1.
+        method: How draws become an interval.
+
+    Raises:
+        InputError: One of them is out of range.
+    """
+
+    draws: int = 1000
+    seed: int = 0
+    confidence: float = 0.95
+    method: IntervalMethod = "basic"
+
+    def __post_init__(self) -> None:
+        if self.draws < 0:
+            raise InputError(f"the bootstrap takes 0 draws or more, not {self.draws}")
+        if self.seed < 0:
+            raise InputError(f"a seed is 0 or more, not {self.seed}")
+        if not 0 < self.confidence < 1:
+            raise InputError(f"the confidence is {self.confidence}: choose a number between 0 and 1, such as 0.95")
+        if self.method not in get_args(IntervalMethod):
+            hint = did_you_mean(self.method, get_args(IntervalMethod))
+            raise InputError(f"unknown interval method {self.method!r}: {hint}")
+
+    def interval(self, value: ArrayLike, draws: ArrayLike, within: tuple[float, float] = _EVERYTHING) -> Interval:
+        """Return the interval of one number.
+
+        Args:
+            value: Of all examples.
+            draws: (B,) the same of each draw; NaN ones (a statistic that is 0/0) are left out.
+            within: The range that the statistic has, to which the ends are cut.
+        """
+        value = float(np.asarray(value))
+        known = np.asarray(draws, dtype=np.float64)
+        known = known[np.isfinite(known)]
+        if known.size == 0 or not np.isfinite(value):
+            return Interval(value)
+        tails = np.array([(1 - self.confidence) / 2, (1 + self.confidence) / 2])
+        if self.method == "bc":
+            below = np.mean(known < value) + np.mean(known == value) / 2
+            shift = ndtri(np.clip(below, 0.5 / known.size, 1 - 0.5 / known.size))
+            tails = ndtr(2 * shift + ndtri(tails))
+        low, high = np.quantile(known, tails)
+        if self.method == "basic":
+            low, high = 2 * value - high, 2 * value - low
+        low, high = np.clip([low, high], *within)
+        return Interval(value, float(low), float(high))
+
+
+class Resampled(NamedTuple):
+    """Patterns of some sets of the same examples, and of their resamples.
+
+    Attributes:
+        values: (S, L, H) float64, the patterns.
+        draws: (B, S, L, H) float64; in each draw all S sets have the same examples.
+    """
+
+    values: Values
+    draws: Values
+
+
+def resample(sets: Sequence[PatternSet], options: Bootstrap, *, name: str = "") -> Resampled:
+    """Compute patterns of resampled examples, the same examples in every set (paired).
+
+    Args:
+        sets: Levels of the same examples, in any order, such as before and after training.
+        options: Number of draws, and the seed.
+        name: Of the data. It goes into the seed: other data are resampled independently, and the
+            order in which tasks are named changes nothing.
+
+    Returns:
+        What :meth:`PatternSet.pattern` gives, in float64, and B draws of it (NaN if there is only one
+        example). B x S x L x H x 8 bytes are held, and one block of levels at a time.
+
+    Raises:
+        InputError: A set is empty, shapes or settings differ, or the sets are not of the same examples.
+    """
+    of = f" of {name}" if name else ""
+    check_comparable({f"set {n}{of}": each.provenance for n, each in enumerate(sets, start=1)}, one_model=False)
+    orders = [order_like(sets[0], each, name) for each in sets]
+    n, *shape = sets[0].shape
+    rng = np.random.default_rng([options.seed, zlib.crc32(name.encode())])
+    size = max(1, _BLOCK // max(1, options.draws))
+    values = np.zeros((len(sets), np.prod(shape)))
+    draws = np.zeros((options.draws, *values.shape))
+    left = np.full(options.draws, n)  # examples that each draw has still to take
+    for start in range(0, n, size):
+        rows = slice(start, min(start + size, n))
+        here = rng.binomial(left, (rows.stop - start) / (n - start))
+        left -= here
+        counts = _counts(here, rows.stop - start, rng)
+        for index, (levels, order) in enumerate(zip(sets, orders, strict=True)):
+            block = levels[rows if order is None else order[rows]].values.reshape(rows.stop - start, -1)
+            block = (np.abs(block) if levels.placement == "example" else block).astype(np.float64)
+            values[index] += block.sum(axis=0)
+            draws[:, index] += counts @ block
+    if n < 2:
+        draws[:] = np.nan  # one example resampled is always itself, which is no certainty
+    return Resampled((values / n).reshape(-1, *shape), (draws / n).reshape(options.draws, len(sets), *shape))
+
+
+def _counts(totals: NDArray[np.int64], rows: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """(B, rows): how often each draw takes each row, ``totals`` (B,) times in all."""
+    draw = np.repeat(np.arange(len(totals)), totals)
+    cell = draw * rows + rng.integers(rows, size=len(draw))
+    return np.bincount(cell, minlength=len(totals) * rows).reshape(-1, rows).astype(np.float64)
+
+
+def order_like(first: PatternSet, other: PatternSet, name: str) -> NDArray[np.int64] | None:
+    """Rows of ``other`` in the order of ``first``, (N,); None if that is how they are.
+
+    Raises:
+        InputError: If one is empty, shapes differ, or the sets are not of the same examples.
+    """
+    of = f" of {name}" if name else ""
+    if len(first) == 0 or len(other) == 0:
+        raise InputError(f"a pattern set{of} has no examples: extract at least two")
+    if first.shape[1:] != other.shape[1:]:
+        raise InputError(
+            f"shapes{of} differ: {first.shape[1:]} and {other.shape[1:]} (layers, heads); "
+            "only patterns of one architecture can be compared head by head"
+        )
+    if first.ids == other.ids:
+        return None
+    row_of = {each: row for row, each in enumerate(other.ids)}
+    shared = sum(each in row_of for each in first.ids)
+    if shared != len(first) or shared != len(other):
+        raise InputError(
+            f"the two pattern sets{of} are not of the same examples ({len(first)} and {len(other)}, {shared} in "
+            "both): extract both from the same rows"
+        )
+    return np.array([row_of[each] for each in first.ids])
+
+
+def known(*patterns: Any) -> NDArray[np.bool_]:
+    """(L, H): where none of some (..., L, H) arrays is NaN.
+
+    Raises:
+        InputError: If nothing is left, shapes differ, or an entry is infinite.
+    """
+    shapes = {np.shape(pattern)[-2:] for pattern in patterns}
+    if len(shapes) > 1:
+        raise InputError(
+            f"shapes differ: {' and '.join(map(str, sorted(shapes)))} (layers, heads); "
+            "only patterns of one architecture can be compared head by head"
+        )
+    flat = np.concatenate([np.reshape(pattern, (-1, *np.shape(pattern)[-2:])) for pattern in patterns])
+    if np.isinf(flat).any():
+        raise InputError("there are infinite levels or changes: the run that made them overflowed")
+    mask: NDArray[np.bool_] = ~np.isnan(flat).any(axis=0)
+    if not mask.any():
+        raise InputError("no head has a number in all of these patterns: every entry is NaN in one or another")
+    return mask
