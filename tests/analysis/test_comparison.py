@@ -6,9 +6,6 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 import headprint
 from headprint.analysis.bootstrap import Bootstrap
@@ -16,37 +13,9 @@ from headprint.analysis.comparison import compare, shape, shape_change, task_cor
 from headprint.analysis.intervals import Interval
 from headprint.base.errors import InputError
 from headprint.cli.app import run
-from headprint.patterns import many, statistics
 from support.pattern_sets import HEADS, LAYERS, around, of_levels, random_pattern
 
 FEW = Bootstrap(draws=50)
-
-
-@settings(max_examples=30, deadline=None)
-@given(hnp.arrays(np.float64, (3, 2, 7), elements=st.floats(0.125, 100, width=32)))
-def test_vectorised_statistics_are_those_of_single_patterns(patterns):
-    pairs = [
-        (many.gini, statistics.gini),
-        (many.coefficient_of_variation, statistics.coefficient_of_variation),
-        (many.kurtosis, statistics.kurtosis),
-    ]
-    for i, j in np.ndindex(3, 2):
-        if np.ptp(patterns[i, j]) < 1e-3:
-            continue  # what is 0/0 up to rounding
-        for of_many, one in pairs:
-            assert of_many(patterns)[i, j] == pytest.approx(one(patterns[i, j]), abs=1e-6)
-    a, b = patterns[:, 0], patterns[:, 1]
-    for row in range(3):
-        assert many.mse(a, b)[row] == pytest.approx(statistics.mse(a[row], b[row]))
-        if min(np.ptp(a[row]), np.ptp(b[row])) < 1e-3:
-            continue
-        for method in ("pearson", "spearman"):
-            expected = statistics.correlation(a[row], b[row], method)
-            assert many.correlation(a, b, method)[row] == pytest.approx(expected, abs=1e-6)
-
-
-def test_constant_patterns_have_no_correlation():
-    assert np.isnan(many.correlation(np.ones(4), np.arange(4.0)))
 
 
 def test_shape_of_a_pattern_and_its_change():

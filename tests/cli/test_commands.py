@@ -22,13 +22,11 @@ from transformers.utils import logging
 
 import headprint
 from headprint import models
-from headprint.cli import common
+from headprint.base.options import Dtype
 from headprint.cli.app import run
-from headprint.cli.commands import extract as extract_command
-from headprint.data.examples import ExampleStream, LossOn, Overlong
-from headprint.measure.levels import Loss
+from headprint.data.examples import ExampleStream
 from headprint.patterns.pattern import Pattern
-from headprint.patterns.pattern_set import PatternSet, Placement
+from headprint.patterns.pattern_set import PatternSet
 from support.numerics import FLOAT32, error
 from support.toy_models import toy_model
 from support.toy_tokenizers import toy_tokenizer
@@ -149,7 +147,7 @@ def test_importing_the_package_imports_nothing_heavy_and_the_api_is_there() -> N
 import sys
 import headprint
 assert not {"torch", "transformers", "numpy", "pyarrow"} & set(sys.modules), sorted(sys.modules)
-from headprint.patterns.storage.reader import StoredSet  # a submodule imports others
+from headprint.patterns import PatternSet  # a submodule imports others
 import headprint.measure.extraction, headprint.measure.verification
 assert callable(headprint.extract) and callable(headprint.verify)
 assert set(headprint.__all__) <= set(dir(headprint)) and all(getattr(headprint, name) for name in headprint.__all__)
@@ -163,11 +161,7 @@ except AttributeError as error:
 
 
 def test_choices_are_the_librarys() -> None:
-    assert get_args(common.Placement) == get_args(Placement)
-    assert get_args(common.Dtype) == ("auto", *models.DTYPES)
-    assert get_args(extract_command.Loss) == get_args(Loss)
-    assert get_args(extract_command.LossOn) == get_args(LossOn)
-    assert get_args(extract_command.Overlong) == get_args(Overlong)
+    assert get_args(Dtype) == ("auto", *models.DTYPES)
 
 
 @pytest.mark.slow

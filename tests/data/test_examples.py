@@ -10,8 +10,9 @@ from datasets import Dataset
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from headprint.base.errors import InputError
+from headprint.base.options import LossOn, Overlong
 from headprint.data import chat
-from headprint.data.examples import Example, ExampleStream, LossOn, Overlong, Report, tokenize_row
+from headprint.data.examples import Example, ExampleStream, Report, tokenize_row
 from headprint.data.rows import Row
 from support.toy_tokenizers import FORGETFUL_CHAT, MARKED_CHAT, PLAIN_CHAT, Ends, toy_tokenizer
 

@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from headprint.base.errors import InputError
 from headprint.patterns import statistics
+from headprint.patterns.pattern import shared_heads
 from headprint.patterns.pattern_set import Head, Pattern, PatternSet, load
 from support.pattern_sets import stored
 
@@ -159,8 +160,52 @@ def test_top_is_a_sort(one, k):
 
 def test_repr_is_short():
     assert repr(Pattern([[1.0, 2.5]])) == ("Pattern(pattern, 1 layers x 2 heads, largest 2.5 at layer 0 head 1)")
+    change = Pattern([[1.0, -2.5, np.nan]], kind="change")  # the largest by size is what moved most
+    assert repr(change) == "Pattern(change, 1 layers x 3 heads, largest -2.5 at layer 0 head 1)"
     assert repr(Pattern([[np.nan]])) == "Pattern(pattern, 1 layers x 1 heads)"
     assert repr(random_set()) == "PatternSet(9 examples, 3 layers x 4 heads, 'example')"
+
+
+def test_shared_heads_by_hand():
+    a = [[1.0, np.nan], [3.0, 4.0]]
+    b = np.array([[[1.0, 2.0], [np.nan, 4.0]], [[0.0, -1.0], [2.0, 3.0]]])  # two patterns
+    assert shared_heads(a, b).tolist() == [[True, False], [False, True]]
+
+
+@pytest.mark.parametrize(
+    ("patterns", "message"),
+    [
+        (([[1.0]], [[np.nan]]), "no head has a number in all"),
+        (([[1.0]], [[np.inf]]), "infinite"),
+        (([[1.0]], [[1.0, 2.0]]), r"shapes differ: \(1, 1\) and \(1, 2\) \(layers, heads\)"),
+    ],
+)
+def test_shared_heads_refuses(patterns, message):
+    with pytest.raises(InputError, match=message):
+        shared_heads(*patterns)
+
+
+def test_a_set_is_aligned_with_another_of_the_same_examples():
+    first = random_set(5)
+    assert random_set(5, seed=1).aligned_with(first) is None
+    other = random_set(5, seed=1)[[3, 0, 4, 1, 2]]
+    rows = other.aligned_with(first)
+    assert rows is not None
+    assert other[rows].ids == first.ids
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (random_set(3)[:0], "of math has no examples"),
+        (random_set(3, heads=5), "shapes of math differ"),
+        (random_set(3, prefix="other"), r"not of the same examples \(4 and 3, 0 in both\)"),
+        (random_set(3), r"not of the same examples \(4 and 3, 3 in both\)"),
+    ],
+)
+def test_other_examples_are_not_aligned(other, message):
+    with pytest.raises(InputError, match=message):
+        other.aligned_with(random_set(4), name="math")
 
 
 def test_pattern_of_a_set_is_a_plain_mean():

@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import stats
 
 from headprint.base.errors import InputError
 from headprint.patterns import statistics
@@ -158,6 +159,50 @@ def test_nan_entries_are_left_out_everywhere(x, place):
     for method in METHODS:
         expected = statistics.correlation(other[known], x, method)
         assert statistics.correlation(other, with_nan, method) == expected
+
+
+SCIPY = {
+    "pearson": lambda a, b: stats.pearsonr(a, b).statistic,
+    "spearman": lambda a, b: stats.spearmanr(a, b).statistic,
+    "kendall": lambda a, b: stats.kendalltau(a, b).statistic,
+}
+
+
+@settings(max_examples=30, deadline=None)
+@given(hnp.arrays(np.float64, (3, 2, 7), elements=st.floats(0.125, 100, width=32)))
+def test_statistics_of_each_pattern_are_scipys_of_one(patterns):
+    for i, j in np.ndindex(3, 2):
+        one = patterns[i, j]
+        if np.ptp(one) < 1e-3:
+            continue  # what is 0/0 up to rounding
+        assert statistics.gini_of_each(patterns)[i, j] == pytest.approx(gini_by_definition(one), abs=1e-12)
+        assert statistics.coefficient_of_variation_of_each(patterns)[i, j] == pytest.approx(stats.variation(one))
+        assert statistics.kurtosis_of_each(patterns)[i, j] == pytest.approx(stats.kurtosis(one), rel=1e-6, abs=1e-6)
+    a, b = patterns[:, 0], patterns[:, 1]
+    for row in range(3):
+        assert statistics.mse_of_each(a, b)[row] == pytest.approx(np.mean((a[row] - b[row]) ** 2))
+        if min(np.ptp(a[row]), np.ptp(b[row])) < 1e-3:
+            continue
+        for method in METHODS:
+            expected = SCIPY[method](a[row], b[row])
+            assert statistics.correlation_of_each(a, b, method)[row] == pytest.approx(expected, abs=1e-6)
+
+
+def test_each_of_one_against_many_is_broadcast():
+    rng = np.random.default_rng(0)
+    one, many = rng.random(9), rng.random((4, 2, 9))
+    for method in METHODS:
+        found = statistics.correlation_of_each(many, one, method)
+        assert found.shape == (4, 2)
+        assert found[3, 1] == pytest.approx(statistics.correlation(many[3, 1], one, method), abs=1e-12)
+
+
+@pytest.mark.parametrize("value", [1.0, 0.1, 1e-3])  # the mean of seven times 0.1 is not 0.1
+def test_constant_patterns_have_neither_kurtosis_nor_correlation(value):
+    constant = np.full((2, 7), value)
+    assert np.isnan(statistics.kurtosis_of_each(constant)).all()
+    for method in METHODS:
+        assert np.isnan(statistics.correlation_of_each(constant, np.arange(7.0), method)).all()
 
 
 @pytest.mark.parametrize(

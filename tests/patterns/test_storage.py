@@ -18,17 +18,18 @@ from hypothesis.extra import numpy as hnp
 from safetensors.numpy import save_file
 
 from headprint.base.errors import InputError
+from headprint.patterns import PatternSetWriter
 from headprint.patterns.pattern_set import Pattern, PatternSet, load
-from headprint.patterns.storage.reader import SetWriter, StoredSet
+from headprint.patterns.storage.reader import StoredSet
 from headprint.patterns.storage.shards import Shard, read_shard
 
 SETTINGS = {"model": {"weights": "ab12"}, "dtype": "float32", "shard_size": 3, "lengths": (1, 2)}
 PROVENANCE = {"task": "gsm8k", "placement": "example"}
 
 
-def writer(directory, **options) -> SetWriter:
+def writer(directory, **options) -> PatternSetWriter:
     given = {"layers": 2, "heads": 3, "settings": SETTINGS, "provenance": PROVENANCE}
-    return SetWriter(directory, **{**given, **options})
+    return PatternSetWriter(directory, **{**given, **options})
 
 
 def shard(index: int, n: int = 3, layers: int = 2, heads: int = 3) -> Shard:
@@ -319,8 +320,8 @@ def test_two_writers_are_refused(tmp_path):
 
 ENDLESS = """
 import itertools, sys, numpy as np
-from headprint.patterns.storage.reader import SetWriter
-with SetWriter(sys.argv[1], layers=40, heads=40, settings={"run": 1}, provenance={}) as out:
+from headprint.patterns import PatternSetWriter
+with PatternSetWriter(sys.argv[1], layers=40, heads=40, settings={"run": 1}, provenance={}) as out:
     print("ready", flush=True)
     for index in itertools.count():
         rng = np.random.default_rng(index)
@@ -338,14 +339,14 @@ def test_a_writer_killed_in_the_middle_is_resumed(tmp_path):
         assert output.readline() == b"ready\n"
     options = {"layers": 40, "heads": 40, "settings": {"run": 1}, "provenance": {}}
     with pytest.raises(InputError, match="another process"):
-        SetWriter(tmp_path, **options)
+        PatternSetWriter(tmp_path, **options)
     deadline = time.monotonic() + 60
     while len(list(tmp_path.glob("part-*.parquet"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
 
-    with SetWriter(tmp_path, **options) as out:  # the lock died with the process
+    with PatternSetWriter(tmp_path, **options) as out:  # the lock died with the process
         whole = sorted(out.finished)
         assert whole == list(range(len(whole)))
         assert len(whole) >= 3
@@ -420,7 +421,7 @@ def test_a_shard_file_is_plain_parquet(tmp_path):
 
 def test_an_unfinished_set_without_a_shard_is_no_obstacle_to_other_settings(tmp_path) -> None:
     begin = {"layers": 2, "heads": 3, "provenance": {}}
-    with SetWriter(tmp_path / "set", settings={"data": "broken"}, **begin):
+    with PatternSetWriter(tmp_path / "set", settings={"data": "broken"}, **begin):
         pass  # such as a broken line before the first shard
-    with SetWriter(tmp_path / "set", settings={"data": "mended"}, **begin) as writer:
+    with PatternSetWriter(tmp_path / "set", settings={"data": "mended"}, **begin) as writer:
         assert writer.manifest["settings"] == {"data": "mended"}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from headprint.patterns.pattern_set import PatternSet
-from headprint.patterns.storage import reader as store
+from headprint.patterns import PatternSet, PatternSetWriter
 
 LAYERS, HEADS = 4, 6
 
@@ -36,7 +35,7 @@ def stored(levels: PatternSet, directory, size: int = 2) -> PatternSet:
     """The same set as a directory of small shards."""
     _, layers, heads = levels.shape
     provenance = levels.provenance
-    with store.SetWriter(directory, layers=layers, heads=heads, settings={}, provenance=provenance) as writer:
+    with PatternSetWriter(directory, layers=layers, heads=heads, settings={}, provenance=provenance) as writer:
         for index, start in enumerate(range(0, len(levels), size)):
             part = slice(start, start + size)
             writer.write(

@@ -14,7 +14,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -22,6 +22,7 @@ from scipy.special import ndtr, ndtri
 from headprint.analysis.comparability import check_comparable
 from headprint.analysis.intervals import Interval
 from headprint.base.errors import InputError, did_you_mean
+from headprint.base.options import IntervalMethod
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -29,9 +30,8 @@ if TYPE_CHECKING:
     from headprint.base.shapes import Values
     from headprint.patterns.pattern_set import PatternSet
 
-__all__ = ["Bootstrap", "IntervalMethod", "Resampled", "resample"]
+__all__ = ["Bootstrap", "Resampled", "resample"]
 
-IntervalMethod = Literal["percentile", "basic", "bc"]
 
 _BLOCK = 1 << 21  # counts in memory at once: 16 MB
 _EVERYTHING = (-np.inf, np.inf)
@@ -128,7 +128,7 @@ def resample(sets: Sequence[PatternSet], options: Bootstrap, *, name: str = "") 
     """
     of = f" of {name}" if name else ""
     check_comparable({f"set {n}{of}": each.provenance for n, each in enumerate(sets, start=1)}, one_model=False)
-    orders = [order_like(sets[0], each, name) for each in sets]
+    orders = [each.aligned_with(sets[0], name=name) for each in sets]
     n, *shape = sets[0].shape
     rng = np.random.default_rng([options.seed, zlib.crc32(name.encode())])
     size = max(1, _BLOCK // max(1, options.draws))
@@ -155,50 +155,3 @@ def _counts(totals: NDArray[np.int64], rows: int, rng: np.random.Generator) -> N
     draw = np.repeat(np.arange(len(totals)), totals)
     cell = draw * rows + rng.integers(rows, size=len(draw))
     return np.bincount(cell, minlength=len(totals) * rows).reshape(-1, rows).astype(np.float64)
-
-
-def order_like(first: PatternSet, other: PatternSet, name: str) -> NDArray[np.int64] | None:
-    """Rows of ``other`` in the order of ``first``, (N,); None if that is how they are.
-
-    Raises:
-        InputError: If one is empty, shapes differ, or the sets are not of the same examples.
-    """
-    of = f" of {name}" if name else ""
-    if len(first) == 0 or len(other) == 0:
-        raise InputError(f"a pattern set{of} has no examples: extract at least two")
-    if first.shape[1:] != other.shape[1:]:
-        raise InputError(
-            f"shapes{of} differ: {first.shape[1:]} and {other.shape[1:]} (layers, heads); "
-            "only patterns of one architecture can be compared head by head"
-        )
-    if first.ids == other.ids:
-        return None
-    row_of = {each: row for row, each in enumerate(other.ids)}
-    shared = sum(each in row_of for each in first.ids)
-    if shared != len(first) or shared != len(other):
-        raise InputError(
-            f"the two pattern sets{of} are not of the same examples ({len(first)} and {len(other)}, {shared} in "
-            "both): extract both from the same rows"
-        )
-    return np.array([row_of[each] for each in first.ids])
-
-
-def known(*patterns: Any) -> NDArray[np.bool_]:
-    """(L, H): where none of some (..., L, H) arrays is NaN.
-
-    Raises:
-        InputError: If nothing is left, shapes differ, or an entry is infinite.
-    """
-    shapes = {np.shape(pattern)[-2:] for pattern in patterns}
-    if len(shapes) > 1:
-        raise InputError(
-            f"shapes differ: {' and '.join(map(str, sorted(shapes)))} (layers, heads); "
-            "only patterns of one architecture can be compared head by head"
-        )
-    flat = np.concatenate([np.reshape(pattern, (-1, *np.shape(pattern)[-2:])) for pattern in patterns])
-    if np.isinf(flat).any():
-        raise InputError("there are infinite levels or changes: the run that made them overflowed")
-    mask: NDArray[np.bool_] = ~np.isnan(flat).any(axis=0)
-    if not mask.any():
-        raise InputError("no head has a number in all of these patterns: every entry is NaN in one or another")
-    return mask

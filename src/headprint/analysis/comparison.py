@@ -18,26 +18,26 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import numpy as np
 
-from headprint.analysis.bootstrap import Bootstrap, Resampled, known, resample
+from headprint.analysis.bootstrap import Bootstrap, Resampled, resample
 from headprint.analysis.comparability import check_comparable
 from headprint.analysis.intervals import Interval
 from headprint.base.errors import InputError, did_you_mean
 from headprint.base.files import without_nan
-from headprint.patterns.many import (
-    CorrelationMethod,
-    coefficient_of_variation,
-    correlation,
-    gini,
-    kurtosis,
-    mse,
+from headprint.base.options import CorrelationMethod
+from headprint.patterns import shared_heads
+from headprint.patterns.statistics import (
+    coefficient_of_variation_of_each,
+    correlation_of_each,
+    gini_of_each,
+    kurtosis_of_each,
+    mse_of_each,
     ratio,
 )
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from headprint.base.shapes import Values
-    from headprint.patterns.many import Heads, Many
+    from headprint.base.shapes import HeadValues, Values
     from headprint.patterns.pattern_set import PatternSet
 
 __all__ = [
@@ -114,7 +114,7 @@ class TaskCorrelations:
         after: Of the patterns after training; None without them, as are the next two.
         change: Of the changes, after - before.
         relative: Of the change rates, (after - before) / before.
-        method: ``"pearson"`` or ``"spearman"``.
+        method: ``"pearson"``, ``"spearman"`` or ``"kendall"``.
     """
 
     tasks: list[str]
@@ -188,10 +188,10 @@ class Comparison:
         }
 
 
-_SHAPE: dict[str, tuple[Callable[[Heads], Many], tuple[float, float]]] = {
-    "gini": (gini, (0.0, 1.0)),
-    "cv": (coefficient_of_variation, _POSITIVE),
-    "kurtosis": (kurtosis, (-2.0, np.inf)),
+_SHAPE: dict[str, tuple[Callable[[HeadValues], Values], tuple[float, float]]] = {
+    "gini": (gini_of_each, (0.0, 1.0)),
+    "cv": (coefficient_of_variation_of_each, _POSITIVE),
+    "kurtosis": (kurtosis_of_each, (-2.0, np.inf)),
 }
 
 
@@ -207,7 +207,7 @@ def compare(
     Args:
         before: T sets by task name, of one model.
         after: T sets of the same tasks and examples, after training.
-        method: Of the correlations: ``"pearson"`` or ``"spearman"``.
+        method: Of the correlations: ``"pearson"``, ``"spearman"`` or ``"kendall"``.
         bootstrap: How the intervals are made.
 
     Raises:
@@ -277,7 +277,7 @@ def task_correlations(
     Args:
         before: T sets by task name, of one model.
         after: T sets of the same tasks and examples, after training.
-        method: ``"pearson"`` or ``"spearman"``.
+        method: ``"pearson"``, ``"spearman"`` or ``"kendall"``.
         bootstrap: How the intervals are made. 2 x T x draws x L x H x 8 bytes are held.
 
     Raises:
@@ -320,7 +320,7 @@ def trajectory(
 
     Args:
         sets: S sets of the same examples, the first from before training.
-        method: ``"pearson"`` or ``"spearman"``.
+        method: ``"pearson"``, ``"spearman"`` or ``"kendall"``.
         bootstrap: How the intervals are made. S x draws x L x H x 8 bytes are held.
 
     Raises:
@@ -333,9 +333,9 @@ def trajectory(
     correlations, errors = [], []
     for index in range(len(sets)):
         (a, b), (drawn_a, drawn_b) = ((x[..., 0, :], x[..., index, :]) for x in (value, draws))
-        of_draws = correlation(drawn_a, drawn_b, method)
-        correlations.append(options.interval(correlation(a, b, method), of_draws, _CORRELATION))
-        errors.append(options.interval(mse(a, b), mse(drawn_a, drawn_b), _POSITIVE))
+        of_draws = correlation_of_each(drawn_a, drawn_b, method)
+        correlations.append(options.interval(correlation_of_each(a, b, method), of_draws, _CORRELATION))
+        errors.append(options.interval(mse_of_each(a, b), mse_of_each(drawn_a, drawn_b), _POSITIVE))
     return Trajectory(correlations, errors, method)
 
 
@@ -348,13 +348,13 @@ def _check_tasks(before: Mapping[str, PatternSet], after: Mapping[str, PatternSe
             raise InputError(f"there is no task {task!r} after training: {did_you_mean(task, after)}")
 
 
-def _heads(resampled: Resampled) -> tuple[tuple[Heads, Heads], NDArray[np.bool_]]:
+def _heads(resampled: Resampled) -> tuple[tuple[HeadValues, HeadValues], NDArray[np.bool_]]:
     """Values (S, P) and draws (B, S, P) of the P heads that have a number in all of them, and which."""
-    mask = known(resampled.values)
+    mask = shared_heads(resampled.values)
     return (resampled.values[:, mask], resampled.draws[:, :, mask]), mask
 
 
-def _shape(options: Bootstrap, value: Heads, draws: Heads) -> Shape:
+def _shape(options: Bootstrap, value: HeadValues, draws: HeadValues) -> Shape:
     intervals = {
         name: options.interval(function(value), function(draws), within) for name, (function, within) in _SHAPE.items()
     }
@@ -364,13 +364,13 @@ def _shape(options: Bootstrap, value: Heads, draws: Heads) -> Shape:
 def _correlations(
     patterns: Sequence[tuple[NDArray[Any], NDArray[Any]]], method: CorrelationMethod, options: Bootstrap
 ) -> Correlations:
-    mask = known(*(value for value, _ in patterns))
+    mask = shared_heads(*(value for value, _ in patterns))
     count = len(patterns)
     result = Correlations(np.ones((count, count)), np.ones((count, count)), np.ones((count, count)))
     flat = [(value[mask], draws[:, mask]) for value, draws in patterns]
     for i in range(count):
         for j in range(i):
-            value, draws = (correlation(a, b, method) for a, b in zip(flat[i], flat[j], strict=True))
+            value, draws = (correlation_of_each(a, b, method) for a, b in zip(flat[i], flat[j], strict=True))
             interval = options.interval(value, draws, _CORRELATION)
             for matrix, x in zip(result, (interval.value, interval.low, interval.high), strict=True):
                 matrix[i, j] = matrix[j, i] = x

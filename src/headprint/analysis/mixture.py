@@ -20,6 +20,7 @@ import numpy as np
 
 from headprint.base.errors import InputError, did_you_mean
 from headprint.base.files import read_json, write_json, write_json_lines
+from headprint.base.options import NegativeWeights
 from headprint.data.rows import Row, Source, describe, fingerprint, read_rows
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Mixed",
-    "Negative",
+    "NegativeWeights",
     "Size",
     "load_weights",
     "mix",
@@ -37,7 +38,7 @@ __all__ = [
     "within_budget",
 ]
 
-Negative: TypeAlias = Literal["refuse", "clip"]
+NegativeWeights: TypeAlias = Literal["refuse", "clip"]
 Size: TypeAlias = Callable[[Row], int]
 """What a row takes of its task's budget."""
 
@@ -74,7 +75,9 @@ class Mixed:
         return beside
 
 
-def mixture_budgets(weights: Mapping[str, float], total: int, *, negative: Negative = "refuse") -> dict[str, int]:
+def mixture_budgets(
+    weights: Mapping[str, float], total: int, *, negative: NegativeWeights = "refuse"
+) -> dict[str, int]:
     """Share a budget out as N α_i / Σ α_i, rounded so that the sum is N (largest remainders).
 
     Args:

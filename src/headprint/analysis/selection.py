@@ -16,21 +16,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Protocol, get_args
 
 import numpy as np
 
-from headprint.analysis.bootstrap import known, order_like
 from headprint.analysis.mixture import within_budget
 from headprint.base.errors import InputError, did_you_mean
+from headprint.base.options import SelectionLevels
+from headprint.patterns import shared_heads
 from headprint.patterns.pattern_set import Pattern, PatternSet
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from headprint.base.shapes import Values
-
-Levels: TypeAlias = Literal["raw", "standardised", "change"]
 
 
 @dataclass(frozen=True)
@@ -136,7 +135,7 @@ def score(
     pool: PatternSet,
     *,
     method: str = "correlation",
-    levels: Levels = "raw",
+    levels: SelectionLevels = "raw",
     signed: bool = False,
     query_before: PatternSet | None = None,
     pool_before: PatternSet | None = None,
@@ -162,7 +161,10 @@ def score(
         InputError: If a set is empty, shapes differ, an option is unknown, a level of an example is
             missing, or what ``"change"`` needs is.
     """
-    for option, value, table in (("method", method, list(SCORERS)), ("levels", levels, list(get_args(Levels)))):
+    for option, value, table in (
+        ("method", method, list(SCORERS)),
+        ("levels", levels, list(get_args(SelectionLevels))),
+    ):
         if value not in table:
             raise InputError(f"unknown {option} {value!r}: {did_you_mean(value, table)}")
     if len(pool) == 0 or (isinstance(query, PatternSet) and len(query) == 0):
@@ -174,7 +176,7 @@ def score(
     blocks = _Blocks(pool, before[1], signed)
     # A layer without attention is NaN in all examples; NaN in a single one is refused below.
     absent = np.isnan(next(iter(blocks))).all(axis=0)
-    mask = known(queries, np.where(absent, np.nan, 0.0))
+    mask = shared_heads(queries, np.where(absent, np.nan, 0.0))
     queries = queries[:, mask]
     shift, unit = np.zeros(queries.shape[1]), np.ones(queries.shape[1])
     if levels == "standardised":
@@ -238,7 +240,7 @@ class _Blocks:
 
     def __init__(self, pool: PatternSet, before: PatternSet | None, signed: bool) -> None:
         self.pool, self.before, self.signed = pool, before, signed
-        self.order = None if before is None else order_like(pool, before, "the pool")
+        self.order = None if before is None else before.aligned_with(pool, name="the pool")
 
     def __iter__(self) -> Iterator[NDArray[np.float64]]:
         start = 0
@@ -258,7 +260,7 @@ def _sized(levels: PatternSet, signed: bool) -> NDArray[np.float64]:
 
 
 def _queries(
-    query: PatternSet | Pattern, before: PatternSet | None, levels: Levels, signed: bool
+    query: PatternSet | Pattern, before: PatternSet | None, levels: SelectionLevels, signed: bool
 ) -> tuple[NDArray[np.float64], list[str]]:
     """(Q, L, H) and their names."""
     if isinstance(query, Pattern):

@@ -11,21 +11,19 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from headprint.base.errors import InputError
 from headprint.base.files import without_nan
+from headprint.base.options import Dtype, Placement
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from headprint.patterns.pattern_set import Pattern
 
-# The library's own types would import torch with them; a test holds these against them.
-Placement = Literal["example", "token", "none"]
-Dtype = Literal["auto", "float32", "bfloat16", "float16", "float64"]
 
 MODEL_PANEL = "Model"
 OUTPUT_PANEL = "Output"

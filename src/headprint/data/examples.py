@@ -8,18 +8,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from numbers import Integral
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, get_args
 
 import numpy as np
 
 from headprint.base.errors import InputError
+from headprint.base.options import LossOn, Overlong
 from headprint.data.chat import Tokenizer
 from headprint.data.rows import Row, Source, read_rows
-from headprint.data.tokenization import IGNORE, Example, LossOn, tokenize_row, tokenize_rows
+from headprint.data.tokenization import IGNORE, Example, tokenize_row, tokenize_rows
 
 __all__ = ["IGNORE", "Example", "ExampleStream", "LossOn", "Overlong", "Report", "tokenize_row"]
 
-Overlong: TypeAlias = Literal["cut", "drop"]
 """What happens to a row over `max_length`: cut at the end, as TRL does, or drop it."""
 
 _TOKENISED = 256  # rows at a time

@@ -17,9 +17,10 @@ each and encodes every text by itself all the same.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from headprint.base.errors import InputError
+from headprint.base.options import LossOn
 from headprint.data import chat
 from headprint.data.chat import Tokenizer
 from headprint.data.rows import Row
@@ -27,7 +28,6 @@ from headprint.data.rows import Row
 IGNORE = -100
 """The label of a token without loss, as in PyTorch and transformers."""
 
-LossOn: TypeAlias = Literal["auto", "completion", "assistant", "all"]
 """Where the loss is; see `headprint.data.examples.ExampleStream`."""
 
 _Data: TypeAlias = dict[str, Any]

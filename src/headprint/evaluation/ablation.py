@@ -42,8 +42,8 @@ from headprint.models.heads import HeadMap, locate
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from headprint.base.options import LossOn
     from headprint.data.rows import Source
-    from headprint.data.tokenization import LossOn
     from headprint.patterns.pattern import Pattern
 
 RANDOM = "random"

@@ -28,7 +28,7 @@ from headprint.evaluation.questions import Answer, prepare_questions
 from headprint.evaluation.scorers import Scorer, check_rows, get_scorer, scorer_name
 
 if TYPE_CHECKING:
-    from headprint.data.tokenization import LossOn
+    from headprint.base.options import LossOn
 
 T = TypeVar("T")
 

@@ -24,8 +24,8 @@ from headprint.models.heads import HeadMap, HeadSite, locate
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from headprint.base.options import LossOn
     from headprint.data.rows import Source
-    from headprint.data.tokenization import LossOn
 
 HeadId: TypeAlias = tuple[int, int]
 """Layer and head, from 0."""

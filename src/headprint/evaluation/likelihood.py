@@ -12,7 +12,8 @@ from torch.nn import functional as F
 
 from headprint import models
 from headprint.base.errors import InputError
-from headprint.data.tokenization import Example, LossOn, tokenize_row
+from headprint.base.options import LossOn
+from headprint.data.tokenization import Example, tokenize_row
 from headprint.measure.batching import CPU_TOKENS, collate, is_out_of_memory, take
 from headprint.measure.levels import Batch
 from headprint.measure.loss import labelled_rows, rows_per_chunk, supervised_mask

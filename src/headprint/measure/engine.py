@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from headprint.base.errors import InputError
+from headprint.base.options import Loss, Placement
 from headprint.base.progress import Advance
 from headprint.data.examples import Example
 from headprint.measure.batching import Budget, OutOfMemory, collate, in_batches
-from headprint.measure.levels import Loss, measure
-from headprint.measure.tap import Placement, Tap
+from headprint.measure.levels import measure
+from headprint.measure.tap import Tap
 from headprint.models.heads import HeadMap
-from headprint.patterns.storage.shards import Shard
+from headprint.patterns import Shard
 
 
 @dataclass

@@ -14,20 +14,19 @@ from torch import nn
 from headprint import models
 from headprint.base import provenance
 from headprint.base.errors import InputError
+from headprint.base.options import Loss, LossOn, Overlong, Placement
 from headprint.base.progress import progress
 from headprint.base.run_directory import RunDirectory
 from headprint.data import rows
-from headprint.data.examples import Example, ExampleStream, LossOn, Overlong
+from headprint.data.examples import Example, ExampleStream
 from headprint.data.rows import Source
 from headprint.measure.batching import Budget
 from headprint.measure.engine import Engine
-from headprint.measure.levels import Loss
-from headprint.measure.tap import Placement, Tap
+from headprint.measure.tap import Tap
 from headprint.measure.verification import ensure_exact
 from headprint.models import checkpointed, frozen
 from headprint.models.heads import locate
-from headprint.patterns.pattern_set import PatternSet
-from headprint.patterns.storage.writer import PATTERN_SET_RUN, SetWriter
+from headprint.patterns import PATTERN_SET_RUN, PatternSet, PatternSetWriter
 
 AUTHORS_BATCH = 4
 """Rows per batch in the authors' public script, whose batch-mean loss makes levels depend on it."""
@@ -167,7 +166,7 @@ def extract(
                 made_by,
             )
         writer = enter(
-            SetWriter(
+            PatternSetWriter(
                 out,
                 layers=heads.layers,
                 heads=heads.heads,

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from headprint.base.options import Loss, Placement
 from headprint.measure.loss import backward, supervised_mask
-from headprint.measure.tap import Placement, Tap
-
-Loss = Literal["mean", "sum", "batch-mean"]
+from headprint.measure.tap import Tap
 
 
 @dataclass(frozen=True)

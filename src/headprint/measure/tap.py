@@ -16,14 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from headprint.base.options import Placement
 from headprint.models.heads import HeadSite
-
-Placement = Literal["example", "token", "none"]
 
 
 class _Gate(torch.autograd.Function):

@@ -11,14 +11,18 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 import numpy as np
 
 from headprint.base.errors import InputError
+from headprint.base.options import CorrelationMethod, PatternKind
 from headprint.patterns import statistics
 from headprint.patterns.storage import reader as store
-from headprint.patterns.storage.reader import Kind
 
 if TYPE_CHECKING:
-    from numpy.typing import DTypeLike, NDArray
+    from numpy.typing import ArrayLike, DTypeLike, NDArray
 
     from headprint.base.shapes import HeadMatrix
+
+
+ONE_ARCHITECTURE = "(layers, heads); only patterns of one architecture can be compared head by head"
+"""Says why shapes must agree, after both of them in a message."""
 
 
 class Head(NamedTuple):
@@ -49,7 +53,7 @@ class Pattern:
 
     values: HeadMatrix
     provenance: dict[str, Any] = field(default_factory=dict)
-    kind: Kind = "pattern"
+    kind: PatternKind = "pattern"
 
     __array_priority__ = 1000  # so that np.float64(2) * pattern is a Pattern
 
@@ -57,8 +61,8 @@ class Pattern:
         values = np.array(self.values, dtype=np.float32)
         if values.ndim != 2:
             raise InputError(f"a pattern has the shape (layers, heads), not {values.shape}")
-        if self.kind not in get_args(Kind):
-            raise InputError(f"unknown kind {self.kind!r}: choose from {', '.join(get_args(Kind))}")
+        if self.kind not in get_args(PatternKind):
+            raise InputError(f"unknown kind {self.kind!r}: choose from {', '.join(get_args(PatternKind))}")
         values.setflags(write=False)
         object.__setattr__(self, "values", values)
 
@@ -69,7 +73,7 @@ class Pattern:
         return layers, heads
 
     def __repr__(self) -> str:
-        largest = [f", largest {x:.3g} at layer {layer} head {h}" for layer, h, x in self.top(1)]
+        largest = [f", largest {x:.3g} at layer {layer} head {h}" for layer, h, x in self.top(1, by="absolute")]
         return "Pattern({}, {} layers x {} heads{})".format(self.kind, *self.shape, *largest or [""])
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
@@ -85,7 +89,7 @@ class Pattern:
         return self._combine("*", operator.mul, other)
 
     def __truediv__(self, other: Pattern | float) -> Pattern:
-        return self._combine("/", _divide, other)
+        return self._combine("/", statistics.ratio, other)
 
     __radd__ = __add__
     __rmul__ = __mul__
@@ -110,10 +114,7 @@ class Pattern:
 
     def _check_shape(self, other: Pattern) -> None:
         if self.shape != other.shape:
-            raise InputError(
-                f"shapes differ: {self.shape} and {other.shape} (layers, heads); "
-                "only patterns of one architecture can be compared head by head"
-            )
+            raise InputError(f"shapes differ: {self.shape} and {other.shape} {ONE_ARCHITECTURE}")
 
     def gini(self) -> float:
         """Gini coefficient over the heads; see :func:`headprint.patterns.statistics.gini`.
@@ -133,7 +134,7 @@ class Pattern:
         """Excess kurtosis; see :func:`headprint.patterns.statistics.kurtosis`."""
         return statistics.kurtosis(self.values)
 
-    def correlation(self, other: Pattern, method: statistics.CorrelationMethod = "pearson") -> float:
+    def correlation(self, other: Pattern, method: CorrelationMethod = "pearson") -> float:
         """Correlation with another pattern; see :func:`headprint.patterns.statistics.correlation`."""
         self._check_shape(other)
         return statistics.correlation(self.values, other.values, method=method)
@@ -181,6 +182,25 @@ class Pattern:
         return cls(values, provenance, kind)
 
 
-def _divide(left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(right == 0, np.nan, left / right)
+def shared_heads(*patterns: ArrayLike) -> NDArray[np.bool_]:
+    """Find the heads that have a number in all of some patterns or changes.
+
+    Args:
+        patterns: (..., L, H) arrays.
+
+    Returns:
+        (L, H), False where one of them is NaN.
+
+    Raises:
+        InputError: Nothing is left, shapes differ, or an entry is infinite.
+    """
+    shapes = {np.shape(pattern)[-2:] for pattern in patterns}
+    if len(shapes) > 1:
+        raise InputError(f"shapes differ: {' and '.join(map(str, sorted(shapes)))} {ONE_ARCHITECTURE}")
+    flat = np.concatenate([np.reshape(pattern, (-1, *np.shape(pattern)[-2:])) for pattern in patterns])
+    if np.isinf(flat).any():
+        raise InputError("there are infinite levels or changes: the run that made them overflowed")
+    mask: NDArray[np.bool_] = ~np.isnan(flat).any(axis=0)
+    if not mask.any():
+        raise InputError("no head has a number in all of these patterns: every entry is NaN in one or another")
+    return mask

@@ -16,24 +16,24 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
 from headprint.base.errors import InputError
-from headprint.patterns.pattern import Head, Pattern
+from headprint.base.options import Placement
+from headprint.patterns.pattern import ONE_ARCHITECTURE, Head, Pattern
 from headprint.patterns.storage import reader as store
 from headprint.patterns.storage.manifest import holds_manifest
 from headprint.patterns.storage.shards import InMemory, Shard, Shards, read_labels, take_levels
+from headprint.patterns.storage.writer import PatternSetWriter
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from headprint.base.shapes import Levels, Losses, TokenCounts
 
-__all__ = ["Head", "Pattern", "PatternSet", "Placement", "load"]
-
-Placement = Literal["example", "token", "none"]
+__all__ = ["Head", "Pattern", "PatternSet", "load"]
 
 ROWS_PER_SHARD = 4096
 
@@ -118,7 +118,7 @@ class PatternSet:
                 )
         layers, heads = self._source.shape
         provenance = {key: value for key, value in self.provenance.items() if key != "report"}
-        with store.SetWriter(
+        with PatternSetWriter(
             directory,
             layers=layers,
             heads=heads,
@@ -216,6 +216,35 @@ class PatternSet:
         rows = self._rows(key)
         ids = [self.ids[row] for row in rows]
         return PatternSet(take_levels(self._source, rows), ids, self.losses[rows], self.tokens[rows], self.provenance)
+
+    def aligned_with(self, first: PatternSet, *, name: str = "") -> NDArray[np.int64] | None:
+        """Find this set's rows in the order of another set of the same examples.
+
+        Args:
+            first: The set whose order is wanted.
+            name: Of the data, for messages.
+
+        Returns:
+            (N,) row numbers, such that ``self[rows].ids == first.ids``; None if the order is the same already.
+
+        Raises:
+            InputError: A set is empty, shapes differ, or the sets are not of the same examples.
+        """
+        of = f" of {name}" if name else ""
+        if len(first) == 0 or len(self) == 0:
+            raise InputError(f"a pattern set{of} has no examples: extract at least two")
+        if first.shape[1:] != self.shape[1:]:
+            raise InputError(f"shapes{of} differ: {first.shape[1:]} and {self.shape[1:]} {ONE_ARCHITECTURE}")
+        if first.ids == self.ids:
+            return None
+        row_of = {each: row for row, each in enumerate(self.ids)}
+        shared = sum(each in row_of for each in first.ids)
+        if shared != len(first) or shared != len(self):
+            raise InputError(
+                f"the two pattern sets{of} are not of the same examples ({len(first)} and {len(self)}, {shared} in "
+                "both): extract both from the same rows"
+            )
+        return np.array([row_of[each] for each in first.ids])
 
     def merge(self, *others: PatternSet) -> PatternSet:
         """This set's examples, then those of the others, as one set in memory.

@@ -20,8 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from headprint.base.errors import InputError
+from headprint.base.options import Placement
 from headprint.measure.loss import supervised_mask
-from headprint.measure.tap import Placement, Tap
+from headprint.measure.tap import Tap
 from headprint.models.heads import HeadMap, locate
 
 _EVEN = 1e-3

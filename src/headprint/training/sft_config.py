@@ -11,7 +11,7 @@ from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from headprint.base.errors import InputError, missing_extra
-from headprint.data.tokenization import LossOn
+from headprint.base.options import LossOn
 
 if TYPE_CHECKING:
     from peft import LoraConfig

@@ -24,8 +24,8 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from headprint.analysis.comparison import Trajectory, trajectory
 from headprint.base.errors import InputError
+from headprint.base.options import Placement
 from headprint.data.rows import Source
-from headprint.measure.tap import Placement
 from headprint.patterns.pattern_set import Pattern, PatternSet
 from headprint.training.online import PACKED, RunningPattern, TrainingTap
 from headprint.training.probes import Probe

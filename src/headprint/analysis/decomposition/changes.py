@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 
-from headprint.analysis.bootstrap import Bootstrap, Resampled, known, resample
+from headprint.analysis.bootstrap import Bootstrap, Resampled, resample
 from headprint.base.errors import InputError
+from headprint.patterns import shared_heads
 from headprint.patterns.pattern_set import Pattern, PatternSet, load
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def prepare(
     if name in basics:
         raise InputError(f"the target {name!r} is among the basic tasks, too: leave it out there")
     changes = {task: _change(task, c, relative, bootstrap) for task, c in {name: target, **basics}.items()}
-    mask = known(*(change.values for change in changes.values()))
+    mask = shared_heads(*(change.values for change in changes.values()))
     tasks = list(basics)
     if len(tasks) >= mask.sum():
         raise InputError(

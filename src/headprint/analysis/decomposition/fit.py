@@ -47,7 +47,6 @@ from headprint.analysis.decomposition.results import (
     Options,
     Step,
     Subset,
-    Within,
 )
 from headprint.analysis.intervals import Interval
 from headprint.base.errors import InputError
@@ -65,7 +64,6 @@ __all__ = [
     "Options",
     "Step",
     "Subset",
-    "Within",
     "decompose",
     "discover",
 ]

@@ -18,12 +18,13 @@ import numpy as np
 from scipy.linalg import lstsq
 from scipy.optimize import nnls
 
+from headprint.base.options import PermuteWithin, RegressionMethod
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from headprint.base.shapes import Values
 
-Method = Literal["nnls", "lstsq"]
 
 _BLOCK = 1 << 21  # numbers factorised at once: 16 MB
 
@@ -80,7 +81,7 @@ def reduce(x: Values, y: Values, *, intercept: bool) -> Reduced:
     return Reduced(triangle.reshape(*many, columns, columns), total.reshape(many), means.reshape(*many, columns))
 
 
-def solve(problem: Reduced, subset: Sequence[int], method: Method) -> Solution:
+def solve(problem: Reduced, subset: Sequence[int], method: RegressionMethod) -> Solution:
     """Fits y by some of the columns of X.
 
     Args:
@@ -106,7 +107,7 @@ def solve(problem: Reduced, subset: Sequence[int], method: Method) -> Solution:
 
 
 def solve_all(
-    problem: Reduced, subset: Sequence[int], method: Method
+    problem: Reduced, subset: Sequence[int], method: RegressionMethod
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The weights (B, K) and R² (B,) of many regressions."""
     fits = [solve(Reduced(*each), subset, method) for each in zip(*problem, strict=True)]
@@ -169,7 +170,7 @@ def cross_validated(errors: Values, parts: Sequence[NDArray[np.bool_]]) -> NDArr
     return result
 
 
-def shuffled(y: Values, layers: NDArray[np.int64], count: int, within: Literal["layer", "all"], seed: int) -> Values:
+def shuffled(y: Values, layers: NDArray[np.int64], count: int, within: PermuteWithin, seed: int) -> Values:
     """``count`` copies of a pattern with its heads permuted, each within its layer or over all layers."""
     rng = np.random.default_rng(seed)
     keys = rng.random((count, len(y)))
@@ -178,7 +179,7 @@ def shuffled(y: Values, layers: NDArray[np.int64], count: int, within: Literal["
     return y[np.argsort(keys, axis=1)]
 
 
-def forward(problem: Reduced, most: int, method: Method) -> list[tuple[list[int], Solution]]:
+def forward(problem: Reduced, most: int, method: RegressionMethod) -> list[tuple[list[int], Solution]]:
     """Grows a basis greedily (orthogonal matching pursuit, with the weights of ``method``).
 
     Args:

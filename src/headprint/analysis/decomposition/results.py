@@ -8,11 +8,10 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from headprint.analysis.decomposition.regression import Method
 from headprint.analysis.intervals import Interval
 from headprint.base.errors import InputError
+from headprint.base.options import PermuteWithin, RegressionMethod
 
-Within: TypeAlias = Literal["layer", "all"]
 Folds: TypeAlias = int | Literal["layers"]
 
 
@@ -35,16 +34,16 @@ class Options:
         InputError: If one of them is out of range.
     """
 
-    method: Method = "nnls"
+    method: RegressionMethod = "nnls"
     relative: bool = False
     intercept: bool = False
     folds: Folds = 10
     null: int = 1000
-    null_within: Within = "layer"
+    null_within: PermuteWithin = "layer"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for value, allowed in ((self.method, get_args(Method)), (self.null_within, get_args(Within))):
+        for value, allowed in ((self.method, get_args(RegressionMethod)), (self.null_within, get_args(PermuteWithin))):
             if value not in allowed:
                 raise InputError(f"unknown option {value!r}: choose from {', '.join(allowed)}")
         if self.folds != "layers" and (not isinstance(self.folds, int) or self.folds < 2):

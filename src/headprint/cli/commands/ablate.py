@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from headprint.base.errors import InputError
+from headprint.base.options import AblationMode
 from headprint.cli import common, files
 from headprint.cli.commands import evaluate as evaluation
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from headprint.evaluation import Ablation
     from headprint.patterns.pattern_set import Pattern
 
-Mode = Literal["zero", "mean"]
 
 _HEADS = "Heads"
 
@@ -61,7 +61,7 @@ def ablate(
     ] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Of the draws.", rich_help_panel=_HEADS)] = 0,
     mode: Annotated[
-        Mode,
+        AblationMode,
         typer.Option(help="Replace a head's output by zero, or by its mean over the rows.", rich_help_panel=_HEADS),
     ] = "zero",
     other_model: Annotated[

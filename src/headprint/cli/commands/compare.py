@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from headprint.base.errors import InputError
+from headprint.base.options import CorrelationMethod
 from headprint.cli import common, files
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def compare(
         list[str],
         typer.Argument(metavar="TASK=BEFORE[,AFTER]...", help="Pattern sets by task, all with AFTER or none."),
     ],
-    method: Annotated[Literal["pearson", "spearman"], typer.Option(help="Of the correlations.")] = "pearson",
+    method: Annotated[CorrelationMethod, typer.Option(help="Of the correlations.")] = "pearson",
     bootstrap: Annotated[int, typer.Option(metavar="N", min=0, help="Resamples of the examples.")] = 1000,
     confidence: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
     seed: Annotated[int, typer.Option(min=0, help="Of the resamples.")] = 0,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from headprint.base.errors import InputError
+from headprint.base.options import PermuteWithin, RegressionMethod
 from headprint.cli import common, files
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def decompose(
     target: Annotated[str, typer.Option("--target", metavar="CHANGE", help=_CHANGE)],
     basic: Annotated[list[str], typer.Option("--basic", metavar="CHANGE", help="Likewise, once for each basic task.")],
     method: Annotated[
-        Literal["nnls", "lstsq"],
+        RegressionMethod,
         typer.Option(help="nnls: no negative weights; lstsq: of any sign.", rich_help_panel=_FIT),
     ] = "nnls",
     relative: Annotated[
@@ -51,7 +52,7 @@ def decompose(
         int, typer.Option(metavar="N", min=0, help="Targets with permuted heads.", rich_help_panel=_DOUBT)
     ] = 1000,
     null_within: Annotated[
-        Literal["layer", "all"], typer.Option(help="Permute heads within layers or all.", rich_help_panel=_DOUBT)
+        PermuteWithin, typer.Option(help="Permute heads within layers or all.", rich_help_panel=_DOUBT)
     ] = "layer",
     bootstrap: Annotated[
         int, typer.Option(metavar="N", min=0, help="Resamples of the examples.", rich_help_panel=_DOUBT)

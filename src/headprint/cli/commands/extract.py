@@ -5,16 +5,12 @@ from __future__ import annotations
 import shlex
 import time
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
+from headprint.base.options import Loss, LossOn, LowerDtype, Overlong, Placement
 from headprint.cli import common
-
-Loss = Literal["mean", "sum", "batch-mean"]
-LossOn = Literal["auto", "completion", "assistant", "all"]
-Overlong = Literal["cut", "drop"]
-LowerDtype = Literal["bfloat16", "float16"]
 
 _DATA, _MEASURE, _BATCHES = "Data", "Measure", "Batches"
 
@@ -45,7 +41,7 @@ def extract(
         int | None, typer.Option(metavar="N", min=1, help="Only the first rows.", rich_help_panel=_DATA)
     ] = None,
     placement: Annotated[
-        common.Placement,
+        Placement,
         typer.Option(
             help="The absolute value: per example (the paper's), per token, or none.", rich_help_panel=_MEASURE
         ),
@@ -110,8 +106,7 @@ def extract(
         from headprint.data.examples import Report
         from headprint.measure.extraction import extract as run
         from headprint.measure.extraction import settings_without_model
-        from headprint.patterns.storage.reader import StoredSet
-        from headprint.patterns.storage.writer import PATTERN_SET_RUN
+        from headprint.patterns import PATTERN_SET_RUN
 
         chosen: dict[str, Any] = {
             "placement": placement,
@@ -157,7 +152,7 @@ def extract(
         )
     now = time.perf_counter()
     seconds, rate = now - started, tokens / (now - before)  # the rate without loading the model
-    report = StoredSet.open(out).manifest["report"]
+    report = levels.provenance["report"]
     examples, layers, heads = levels.shape
     if json:
         shape = {"examples": examples, "layers": layers, "heads": heads}

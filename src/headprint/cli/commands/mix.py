@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from headprint.base.errors import InputError
+from headprint.base.options import NegativeWeights
 from headprint.cli import common
 
 
@@ -29,7 +30,7 @@ def mix(
     tokenizer: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Directory, hub id, or 'lab', to count tokens by.")
     ] = None,
-    negative: Annotated[Literal["refuse", "clip"], typer.Option(help="What becomes of a negative weight.")] = "refuse",
+    negative: Annotated[NegativeWeights, typer.Option(help="What becomes of a negative weight.")] = "refuse",
     oversample: Annotated[bool, typer.Option("--oversample", help="Repeat rows where there are too few.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the draw and the order.")] = 0,
     json: common.JsonOption = False,

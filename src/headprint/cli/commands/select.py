@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json as json_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from headprint.base.errors import InputError
+from headprint.base.options import Pick, Placement, SelectionLevels, SelectionMethod
 from headprint.cli import common, files
 
 if TYPE_CHECKING:
@@ -30,12 +31,12 @@ def select(
         str | None, typer.Option(metavar="DATA", help="The pool's rows: write those chosen, not ids and scores.")
     ] = None,
     pick: Annotated[
-        Literal["top", "round-robin", "random"],
+        Pick,
         typer.Option(help="top: most like the target's mean pattern; round-robin: each example of it in turn."),
     ] = "top",
-    method: Annotated[Literal["correlation", "cosine"], typer.Option(rich_help_panel=_SCORES)] = "correlation",
+    method: Annotated[SelectionMethod, typer.Option(rich_help_panel=_SCORES)] = "correlation",
     levels: Annotated[
-        Literal["raw", "standardised", "change"],
+        SelectionLevels,
         typer.Option(help="change: less the levels before training.", rich_help_panel=_SCORES),
     ] = "raw",
     signed: Annotated[
@@ -58,7 +59,7 @@ def select(
     target: Pattern | PatternSet = files.load_set(query) if query.is_dir() else common.load_pattern(query)
     before = files.load_set(query_before) if query_before else None
     if pick != "round-robin" and isinstance(target, PatternSet):
-        placement: common.Placement | None = "none" if signed else None
+        placement: Placement | None = "none" if signed else None
         average = target.pattern(placement)
         if levels == "change":
             if before is None:

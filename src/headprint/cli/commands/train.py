@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headprint.base.errors import InputError
+from headprint.base.options import Dtype
 from headprint.cli import common
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def train(
         typer.Option("--track-online", help="Follow the training batches, too.", rich_help_panel=_TRACKING),
     ] = False,
     dtype: Annotated[
-        common.Dtype | None,
+        Dtype | None,
         typer.Option(help="Of the weights. \\[default: float32]", rich_help_panel=common.MODEL_PANEL),
     ] = None,
     attention: common.AttentionOption = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -12,17 +12,16 @@ from safetensors.numpy import save as to_safetensors
 
 from headprint.base.errors import InputError
 from headprint.base.files import write_atomically
+from headprint.base.options import PatternKind
 from headprint.patterns.storage.manifest import FORMAT_VERSION, check_version
 
 if TYPE_CHECKING:
     from headprint.base.shapes import HeadMatrix
 
-Kind = Literal["pattern", "change"]
-
 METADATA_KEY = "headprint"
 
 
-def save_pattern(path: str | Path, values: HeadMatrix, *, kind: Kind, provenance: dict[str, Any]) -> None:
+def save_pattern(path: str | Path, values: HeadMatrix, *, kind: PatternKind, provenance: dict[str, Any]) -> None:
     """Writes one (L, H) matrix as a safetensors file with JSON metadata.
 
     Raises:
@@ -34,7 +33,7 @@ def save_pattern(path: str | Path, values: HeadMatrix, *, kind: Kind, provenance
     write_atomically(Path(path), data)
 
 
-def load_pattern(path: str | Path) -> tuple[HeadMatrix, Kind, dict[str, Any]]:
+def load_pattern(path: str | Path) -> tuple[HeadMatrix, PatternKind, dict[str, Any]]:
     """Reads what :func:`save_pattern` wrote: values (L, H) float32, kind, provenance.
 
     Raises:

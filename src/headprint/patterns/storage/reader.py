@@ -15,11 +15,10 @@ import pyarrow as pa
 
 from headprint.base.errors import InputError
 from headprint.patterns.storage.manifest import Manifest, read_manifest, settings_hash, shards_on_disk
-from headprint.patterns.storage.pattern_file import Kind, load_pattern, save_pattern
+from headprint.patterns.storage.pattern_file import load_pattern, save_pattern
 from headprint.patterns.storage.shards import Shard, read_shard, rows_of_shard
-from headprint.patterns.storage.writer import SetWriter
 
-__all__ = ["Kind", "SetWriter", "StoredSet", "load_pattern", "save_pattern"]
+__all__ = ["StoredSet", "load_pattern", "save_pattern"]
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ PATTERN_SET_RUN = RunKind(
 """What the directory of a pattern set looks like to :class:`headprint.base.run_directory.RunDirectory`."""
 
 
-class SetWriter:
+class PatternSetWriter:
     """Writes a pattern set shard by shard; on an unfinished set of equal settings, goes on with it.
 
     One process at a time may write to a directory (by a lock of the operating system, which ends
