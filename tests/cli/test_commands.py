@@ -353,7 +353,7 @@ def test_out_is_refused_before_the_model_is_loaded(tmp_path, model, data, capsys
     def load(*_: object, **__: object) -> None:
         raise headprint.InputError("the model is loaded now")
 
-    monkeypatch.setattr(models, "load", load)
+    monkeypatch.setattr(models, "load_model", load)
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "thesis.tex").write_text("mine")
     assert "thesis.tex" in refusal(capsys, *arguments[:3], "--out", tmp_path / "thesis")
