@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -38,7 +38,6 @@ __all__ = [
     "within_budget",
 ]
 
-NegativeWeights: TypeAlias = Literal["refuse", "clip"]
 Size: TypeAlias = Callable[[Row], int]
 """What a row takes of its task's budget."""
 
