@@ -24,7 +24,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from headprint.analysis.comparison import Trajectory, trajectory
 from headprint.base.errors import InputError
-from headprint.base.options import Placement
+from headprint.base.options import CorrelationMethod, Placement
 from headprint.data.rows import Source
 from headprint.patterns.pattern_set import Pattern, PatternSet
 from headprint.training.online import PACKED, RunningPattern, TrainingTap
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from transformers.trainer_callback import CallbackHandler
 
     from headprint.analysis.bootstrap import Bootstrap
-    from headprint.patterns.many import CorrelationMethod
 
 TRAINING = "train"
 """The name under which online tracking reports."""
