@@ -24,7 +24,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from headprint.base import provenance
-from headprint.data.examples import Example
+from headprint.data import Example
 from headprint.measure import benchmark as bench
 from headprint.measure.batching import Budget
 from headprint.measure.engine import Engine

@@ -24,7 +24,7 @@ import headprint
 from headprint import models
 from headprint.base.options import Dtype
 from headprint.cli.app import run
-from headprint.data.examples import ExampleStream
+from headprint.data import ExampleStream
 from headprint.patterns.pattern import Pattern
 from headprint.patterns.pattern_set import PatternSet
 from support.numerics import FLOAT32, error

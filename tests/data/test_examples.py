@@ -1,9 +1,10 @@
 """Tokens and labels against TRL's own, and the rules of the stream."""
 
+import copy
 import random
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from datasets import Dataset
@@ -11,9 +12,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from headprint.base.errors import InputError
 from headprint.base.options import LossOn, Overlong
-from headprint.data import chat
-from headprint.data.examples import Example, ExampleStream, Report, tokenize_row
-from headprint.data.rows import Row
+from headprint.data import Example, ExampleStream, Report, Row, chat, tokenize_row
 from support.toy_tokenizers import FORGETFUL_CHAT, MARKED_CHAT, PLAIN_CHAT, Ends, toy_tokenizer
 
 Row_ = dict[str, Any]
@@ -437,13 +436,13 @@ class TestBrokenRows:
             ({"prompt": "a", "task": "t"}, r"no 'completion' \(found: prompt, task\); each row"),
             ({"completion": "a"}, "no 'prompt'"),
             ({"prompt": "a", "completion": None}, r"no 'completion' \(found: prompt\)"),
-            ({"question": "a"}, r"nothing to learn \(found: question\); each row wants"),
+            ({"question": "a"}, r"nothing to learn \(found: question\); each row needs"),
             ({}, r"nothing to learn \(found: nothing\)"),
             ({"prompt": "a", "completion": "b", "text": "c"}, "both prompt.completion and text"),
-            ({"prompt": "a", "completion": 5}, "'completion' is int; it wants text or a list"),
+            ({"prompt": "a", "completion": 5}, "'completion' is int; it must be text or a list"),
             ({"prompt": 5, "completion": "a"}, "'prompt' is int"),
             ({"prompt": "a", "completion": say("b")}, "'completion' is list; .*both sides alike"),
-            ({"prompt": say("a"), "completion": "b"}, "'completion' is str; it wants a list"),
+            ({"prompt": say("a"), "completion": "b"}, "'completion' is str; it must be a list"),
             ({"prompt": [], "completion": say("b")}, "'prompt' is an empty list"),
             ({"messages": "a"}, "'messages' is str"),
             ({"messages": []}, "'messages' is an empty list"),
@@ -451,9 +450,9 @@ class TestBrokenRows:
             ({"messages": [*say("a"), {"content": "b"}]}, r"'messages'\[1\] has no role"),
             ({"messages": say("a", "b"), "tools": "{"}, "'tools' is text but not JSON"),
             ({"messages": [{"role": "user", "content": 1}]}, "the chat template cannot render"),
-            ({"text": ["a"]}, "'text' is list; it wants text"),
-            ({"text": "ab\ud83d"}, r"'text' is no Unicode text \('\\ud83d' at character 2\)"),
-            ({"prompt": "\udc00", "completion": "a"}, "'prompt' is no Unicode text"),
+            ({"text": ["a"]}, "'text' is list; it must be text"),
+            ({"text": "ab\ud83d"}, r"'text' is not Unicode text \('\\ud83d' at character 2\)"),
+            ({"prompt": "\udc00", "completion": "a"}, "'prompt' is not Unicode text"),
             ({"input_ids": [1, 2]}, "'input_ids' without 'labels'"),
             ({"input_ids": [1, 2], "labels": [1]}, "2 input_ids and 1 labels"),
             ({"input_ids": [1, 2.0], "labels": [1, 2]}, "'input_ids' holds 2.0"),
@@ -461,6 +460,9 @@ class TestBrokenRows:
             ({"input_ids": "12", "labels": [1, 2]}, "'input_ids' is str"),
             ({"input_ids": [1, -100], "labels": [1, 2]}, "a negative number in 'input_ids'"),
             ({"input_ids": [1, 2], "labels": [-1, 2]}, "a negative label other than -100"),
+            ({"input_ids": [1, 2**63], "labels": [1, 2]}, r"'input_ids' holds a number of 2\*\*31 or more"),
+            ({"input_ids": [1, 2], "labels": [1, 10**30]}, r"'labels' holds a number of 2\*\*31 or more"),
+            ({"messages": say("a", "b"), "tools": "[" * 200_000}, "'tools' is text but not JSON"),
         ],
     )
     def test_is_named_with_its_place(self, row: Row_, message: str) -> None:
@@ -505,3 +507,34 @@ class TestBrokenRows:
         tokenizer.eos_token = None
         with pytest.raises(InputError, match="row 0: the tokenizer has no end-of-text token"):
             list(ExampleStream([{"text": "a"}], tokenizer))
+
+
+class TestLimits:
+    """What a model cannot read is refused by name, before it is run."""
+
+    ROWS: ClassVar = [{"id": f"r{n}", "input_ids": list(range(n)), "labels": list(range(n))} for n in (5, 9, 7)]
+
+    def test_a_longer_row_than_the_model_reads(self) -> None:
+        stream = iter(ExampleStream(self.ROWS, None, context=8))
+        assert next(stream).id == "r5"
+        with pytest.raises(InputError, match=r"^row 1: 9 tokens, and the model's context is 8: .* max_length=8"):
+            next(stream)
+        assert len(list(ExampleStream(self.ROWS, None, context=9))) == 3
+
+    def test_what_is_cut_or_dropped_is_not_too_long(self) -> None:
+        cut = list(ExampleStream(self.ROWS, None, context=8, max_length=8))
+        assert [len(example.input_ids) for example in cut] == [5, 8, 7]
+        dropped = list(ExampleStream(self.ROWS, None, context=8, max_length=8, overlong="drop"))
+        assert [example.id for example in dropped] == ["r5", "r7"]
+        with pytest.raises(InputError, match=r"^row 1: 9 tokens"):
+            list(ExampleStream(self.ROWS, None, context=8, max_length=9))
+
+    @pytest.mark.parametrize(("field", "what"), [("input_ids", "token id"), ("labels", "label")])
+    def test_a_number_outside_the_vocabulary(self, field: str, what: str) -> None:
+        rows = copy.deepcopy(self.ROWS)
+        rows[2][field][3] = 11
+        with pytest.raises(
+            InputError, match=f"^row 2: the {what} 11 at position 3 is outside the model's vocabulary of 11; tokenise"
+        ):
+            list(ExampleStream(rows, None, vocabulary=11))
+        assert len(list(ExampleStream(rows, None, vocabulary=12))) == 3

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from headprint.base.errors import InputError
-from headprint.data.rows import Row, count_rows, fingerprint, read_rows
+from headprint.data import Row, count_rows, describe, fingerprint, read_rows, row_id, scheme_of, without_scheme
+from support.entry_points import install
 
 ROWS = [
     {"id": "a", "prompt": "1 + 1 =", "completion": " 2"},
@@ -148,11 +150,13 @@ class TestMistakes:
     @pytest.mark.parametrize(
         ("line", "message"),
         [
-            (b'{"prompt": ', r":7: broken JSON \(.* at column \d+\); each line wants"),
-            (b"[1, 2]", r":7: a JSON array; .* jq -c"),
-            (b"[", r":7: a JSON array; .* jq -c"),
+            (b'{"prompt": ', r":7: broken JSON \(.* at column 11\); each line must be"),
+            (b"[1, 2]", r":7: a JSON array.*; .* jq -c"),
+            (b"[", r":7: a JSON array.*; .* jq -c"),
             (b'"text"', r":7: str instead of an object"),
             (b'{"prompt": "\xff"}', r":7: not UTF-8"),
+            (b'{"prompt": ' + b"[" * 200_000, r":7: JSON that is nested too deeply"),
+            (b'{"prompt": ' + b"9" * 5_000 + b"}", r":7: a number is too long to read"),
         ],
     )
     def test_line(self, tmp_path: Path, line: bytes, message: str) -> None:
@@ -193,6 +197,48 @@ class TestMistakes:
         with pytest.raises(InputError, match=r"rows\.parquet: not a whole Parquet file"):
             list(read_rows(path))
 
+    def test_broken_parquet_is_named_before_it_is_read(self, tmp_path: Path) -> None:
+        path = write_parquet(tmp_path / "rows.parquet", ROWS)
+        path.write_bytes(path.read_bytes()[:-20])
+        with pytest.raises(InputError, match=r"rows\.parquet: not a whole Parquet file"):
+            count_rows(path)
+
+    def test_broken_parquet_behind_datasets(self, tmp_path: Path) -> None:
+        path = write_parquet(tmp_path / "rows.parquet", [{"n": n} for n in range(5000)], row_group_size=1000)
+        content = bytearray(path.read_bytes())
+        for at in range(len(content) // 2, len(content) * 3 // 4):
+            content[at] ^= 0x55
+        path.write_bytes(content)
+        rows = datasets.load_dataset("parquet", data_files=str(path), split="train", streaming=True)
+        with pytest.raises(InputError, match=r"^row \d+: datasets cannot read it \(\w+: .*\)$"):
+            list(read_rows(rows))
+
+    def test_errors_of_ones_own_iterable_are_not_renamed(self) -> None:
+        def rows() -> Iterator[dict[str, Any]]:
+            yield ROWS[0]
+            raise OSError("mine")
+
+        with pytest.raises(OSError, match="mine"):
+            list(read_rows(rows()))
+
+    def test_pipe(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "rows.jsonl")
+        for use in (lambda pipe: list(read_rows(pipe)), fingerprint, count_rows):
+            with pytest.raises(InputError, match=r"rows\.jsonl: not a regular file.* save them to a file"):
+                use(tmp_path / "rows.jsonl")
+
+    @pytest.mark.parametrize("name", [f"{'long' * 100}.jsonl", "~no_such_user_at_all/rows.jsonl"])
+    def test_impossible_path(self, name: str) -> None:
+        with pytest.raises(InputError, match="no such file"):
+            list(read_rows(name))
+
+    def test_rows_nested_too_deeply_have_no_fingerprint(self) -> None:
+        deep: list[Any] = []
+        for _ in range(100_000):
+            deep = [deep]
+        with pytest.raises(InputError, match=r"^row 1: a value has no JSON form"):
+            fingerprint([{"n": 1}, {"n": deep}])
+
     def test_folder_without_the_split(self, tmp_path: Path) -> None:
         write_lines(tmp_path / "train.jsonl", ROWS)
         with pytest.raises(InputError, match=r"no dev\.jsonl .*it holds train\.jsonl"):
@@ -203,7 +249,7 @@ class TestMistakes:
             list(read_rows(ROWS[0]))  # type: ignore[arg-type]
 
     def test_row_of_another_type(self) -> None:
-        with pytest.raises(InputError, match="row 1: a dict is wanted, not str"):
+        with pytest.raises(InputError, match="row 1: each row must be a dict, not str"):
             list(read_rows([ROWS[0], "text"]))  # type: ignore[list-item]
 
 
@@ -252,6 +298,61 @@ class TestFingerprint:
     def test_iterator_is_refused(self) -> None:
         with pytest.raises(InputError, match="only once"):
             fingerprint(iter(ROWS))
+
+
+class TestIds:
+    def test_the_rows_own_or_its_number(self) -> None:
+        assert row_id(Row("row 3", {"id": "a"}), 3) == "a"
+        assert row_id(Row("row 3", {"id": 7}), 3) == "7"
+        assert row_id(Row("row 3", {"id": 2**80}), 3) == str(2**80)
+        assert row_id(Row("row 3", {"id": None}), 3) == row_id(Row("row 3", {}), 3) == "3"
+
+    @pytest.mark.parametrize(
+        ("value", "message"),
+        [
+            (1.5, r"the id is 1\.5; it must be"),
+            (True, "the id is True; it must be"),
+            ("", "the id is ''; it must be"),
+            ("a\ud800", r"the id 'a\\ud800' is not Unicode text"),
+            pytest.param(10**5000, "the id is too long", id="huge"),  # pytest cannot write it either
+        ],
+    )
+    def test_others_are_refused_with_the_place(self, value: object, message: str) -> None:
+        with pytest.raises(InputError, match=f"^train.jsonl:7: {message}"):
+            row_id(Row("train.jsonl:7", {"id": value}), 3)
+
+
+class TestRegisteredSources:
+    def test_another_package_adds_a_source(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "shop_rows.py").write_text(
+            "def generated(name, split):\n"
+            "    return ({'id': f'{name}-{split}-{n}', 'text': 'x'} for n in range(3))\n"
+            f"def stored(name, split):\n    return {str(tmp_path)!r} + '/' + name\n"
+        )
+        entries = {"shop": "shop_rows:generated", "store": "shop_rows:stored"}
+        install(tmp_path, "shop", {"headprint.sources": entries})
+        monkeypatch.syspath_prepend(tmp_path)
+        assert [row["id"] for row in data_of("shop:orders", split="test")] == [f"orders-test-{n}" for n in range(3)]
+        assert fingerprint("shop:orders") == fingerprint(data_of("shop:orders"))
+        assert fingerprint("shop:orders") != fingerprint("shop:orders", split="test")
+        (tmp_path / "folder").mkdir()
+        write_lines(tmp_path / "folder" / "dev.jsonl", ROWS)
+        assert data_of("store:folder", split="dev") == ROWS
+        assert fingerprint("store:folder", split="dev") == fingerprint(tmp_path / "folder" / "dev.jsonl")
+        assert describe("shop:orders") == "shop:orders"
+
+    def test_schemes(self) -> None:
+        assert scheme_of("lab:math") == "lab"
+        assert [scheme_of(name) for name in ("math", "name:config", "a/b:c", "./lab:math", Path("lab:math"))] == [
+            None
+        ] * 5
+        assert without_scheme("lab:math") == "math"
+        assert without_scheme("a/b:c") == "a/b:c"
+
+    def test_a_misspelled_scheme(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+        with pytest.raises(InputError, match=r"labb:math: neither .*; did you mean 'lab'\?$"):
+            data_of("labb:math")
 
 
 def test_a_task_of_the_laboratory_is_a_source() -> None:

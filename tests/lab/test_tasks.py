@@ -185,9 +185,9 @@ def test_more_rows_than_exist_is_refused() -> None:
 
 
 def test_unknown_names_are_refused_with_the_nearest() -> None:
-    with pytest.raises(InputError, match='did you mean "math_code"'):
+    with pytest.raises(InputError, match="did you mean 'math_code'"):
         task_rows("mathcode")
-    with pytest.raises(InputError, match="choose one of math"):
+    with pytest.raises(InputError, match="choose from math"):
         task_rows("zzz")
     with pytest.raises(InputError, match='"train" or "test"'):
         task_rows("math", "valid")  # type: ignore[arg-type]

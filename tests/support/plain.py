@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from headprint.data.examples import Example
+from headprint.data import Example
 from headprint.measure.oracle import materialised_levels
 from headprint.models.heads import locate
 

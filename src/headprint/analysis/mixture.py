@@ -21,7 +21,7 @@ import numpy as np
 from headprint.base.errors import InputError, did_you_mean
 from headprint.base.files import read_json, write_json, write_json_lines
 from headprint.base.options import NegativeWeights
-from headprint.data.rows import Row, Source, describe, fingerprint, read_rows
+from headprint.data import Row, Source, describe, fingerprint, read_rows, row_id
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -262,5 +262,5 @@ def _row(task: str, row: Row, index: int, repeat: int, format_of: dict[str, tupl
             f"{row.place}: its columns {', '.join(columns) or 'are none that TRL trains on'}, and those of {other} are "
             f"{', '.join(known)}: one file has one format"
         )
-    name = f"{task}/{row.data.get('id', index)}"
+    name = f"{task}/{row_id(row, index)}"
     return {"id": f"{name}#{repeat + 1}" if repeat else name, "task": task, **data}

@@ -20,6 +20,9 @@ from headprint.base.errors import InputError
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+ARRAY = "one object a line is needed, which jq -c '.[]' rows.json > rows.jsonl makes of an array"
+"""What to do with a JSON array where JSON Lines are read."""
+
 
 TEMPORARY_NAME = re.compile(r"\..+\.\d+\.tmp")
 """Names of the files that :func:`write_atomically` writes to, which a killed process leaves behind."""
@@ -127,18 +130,43 @@ def read_json(path: str | Path) -> Any:
 
 
 def read_json_lines(path: str | Path) -> Iterator[Any]:
-    """Yield the values of a file of one JSON value a line; only ``\\n`` ends a line, as JSON Lines has it.
+    """Yield the values of a file that holds one JSON value a line.
 
     Raises:
-        InputError: It is missing, not readable, or a line is not JSON; with the line.
+        InputError: As :func:`numbered_json_lines`.
+    """
+    return (value for _, value in numbered_json_lines(path))
+
+
+def numbered_json_lines(path: str | Path) -> Iterator[tuple[int, Any]]:
+    """Yield each line's number, from 1 as editors count, and its JSON value; blank lines are skipped.
+
+    Only ``\\n`` ends a line (https://jsonlines.org): text may hold U+2028 or U+0085, where ``str.splitlines`` would
+    tear it apart.
+
+    Raises:
+        InputError: The file is missing or not readable, or a line is not JSON; with the line.
     """
     try:
         with Path(path).open("rb") as file:
             for number, line in enumerate(file, start=1):
                 if line.strip():
-                    try:
-                        yield json.loads(line)
-                    except (ValueError, RecursionError) as error:
-                        raise InputError(f"{path}:{number}: broken JSON ({error})") from error
+                    yield number, _parse_line(line, f"{path}:{number}")
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _parse_line(line: bytes, place: str) -> Any:
+    try:
+        return json.loads(line.rstrip())  # or else what ends too early is said to be broken in the next line
+    except json.JSONDecodeError as error:
+        if line.lstrip().startswith(b"["):
+            raise InputError(f"{place}: a JSON array over several lines; {ARRAY}") from error
+        reason = f"{error.msg} at column {error.colno}"
+        raise InputError(f"{place}: broken JSON ({reason}); each line must be one whole JSON value") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{place}: not UTF-8 ({error.reason}); save the file as UTF-8") from error
+    except RecursionError as error:
+        raise InputError(f"{place}: JSON that is nested too deeply to read; flatten it") from error
+    except ValueError as error:  # Python refuses to convert an integer of thousands of digits
+        raise InputError(f"{place}: a number is too long to read ({error}); write it as a string") from error

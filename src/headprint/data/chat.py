@@ -141,6 +141,6 @@ def _apply(messages: Messages, tokenizer: Tokenizer, **options: Any) -> Any:
     _own_template(tokenizer)
     try:
         return tokenizer.apply_chat_template(list(messages), **options)
-    except (TemplateError, TypeError, ValueError, KeyError) as error:
+    except (TemplateError, TypeError, ValueError, KeyError, RecursionError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"the chat template cannot render these messages ({reason}); mend them") from error
+        raise InputError(f"the chat template cannot render these messages ({reason}); correct them") from error

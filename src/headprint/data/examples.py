@@ -7,7 +7,6 @@ row: unique ids, over-long rows, rows without a token to learn, and the report o
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import islice
-from numbers import Integral
 from typing import Any, get_args
 
 import numpy as np
@@ -15,12 +14,9 @@ import numpy as np
 from headprint.base.errors import InputError
 from headprint.base.options import LossOn, Overlong
 from headprint.data.chat import Tokenizer
-from headprint.data.rows import Row, Source, read_rows
-from headprint.data.tokenization import IGNORE, Example, tokenize_row, tokenize_rows
-
-__all__ = ["IGNORE", "Example", "ExampleStream", "LossOn", "Overlong", "Report", "tokenize_row"]
-
-"""What happens to a row over `max_length`: cut at the end, as TRL does, or drop it."""
+from headprint.data.rows import Row, own_id, read_rows
+from headprint.data.sources import Source
+from headprint.data.tokenization import Example, check_limits, tokenize_rows
 
 _TOKENISED = 256  # rows at a time
 _NAMED = 5  # places kept for messages, of each kind
@@ -90,6 +86,8 @@ class ExampleStream:
         loss_on: LossOn = "auto",
         split: str = "train",
         limit: int | None = None,
+        context: int | None = None,
+        vocabulary: int | None = None,
     ) -> None:
         """Set what to read and how; nothing is read yet.
 
@@ -103,19 +101,22 @@ class ExampleStream:
                 `completion_only_loss=True`, `assistant_only_loss=True`, and neither.
             split: Which split of a folder, hub id or `DatasetDict`.
             limit: Read the first `limit` rows only.
+            context: Tokens that the model reads at most; a longer row, after the cut, is refused.
+            vocabulary: Token ids and labels must be below this. With a model, pass both of
+                `headprint.models.limits`: `ExampleStream(..., **limits(model))`.
 
         Raises:
-            InputError: An option is out of range; while iterating, a row is broken, two rows have
-                the same id, or, at the end, no example is left.
+            InputError: An option is out of range; while iterating, a row is broken or more than the
+                model can read, two rows have the same id, or, at the end, no example is left.
         """
         if max_length is not None and max_length < 2:
-            raise InputError(f"max_length is {max_length}; it wants 2 tokens at least")
+            raise InputError(f"max_length is {max_length}; it must be 2 tokens at least")
         if limit is not None and limit < 1:
-            raise InputError(f"limit is {limit}; it wants 1 row at least")
+            raise InputError(f"limit is {limit}; it must be 1 row at least")
         if overlong not in get_args(Overlong):
-            raise InputError(f"overlong is '{overlong}'; it wants one of {get_args(Overlong)}")
+            raise InputError(f"overlong is '{overlong}'; choose one of {', '.join(get_args(Overlong))}")
         if loss_on not in get_args(LossOn):
-            raise InputError(f"loss_on is '{loss_on}'; it wants one of {get_args(LossOn)}")
+            raise InputError(f"loss_on is '{loss_on}'; choose one of {', '.join(get_args(LossOn))}")
         self.source = list(source) if isinstance(source, Iterator) else source
         self.tokenizer = tokenizer
         self.max_length = max_length
@@ -123,6 +124,8 @@ class ExampleStream:
         self.loss_on: LossOn = loss_on
         self.split = split
         self.limit = limit
+        self.context = context
+        self.vocabulary = vocabulary
         self.report = Report()
 
     def __iter__(self) -> Iterator[Example]:
@@ -131,20 +134,20 @@ class ExampleStream:
         seen = _Seen()
         named = True
         for number, (row, tokens) in enumerate(self._tokenised()):
-            own = _own_id(row)
+            given = own_id(row)
             if number == 0:
-                named = own is not None
-            if named != (own is not None):
+                named = given is not None
+            if named != (given is not None):
                 raise InputError(
                     f"{row.place}: {'no' if named else 'an'} 'id', unlike the rows before; "
                     "give every row an id, or none"
                 )
-            if own is not None and seen.add(own):
-                self._refuse_duplicate(row.place, own)
+            if given is not None and seen.add(given):
+                self._refuse_duplicate(row.place, given)
             report.read += 1
             if isinstance(tokens, InputError):
                 raise tokens
-            if example := self._fit(Example(own or str(number), *tokens), row.place, report):
+            if example := self._fit(Example(given or str(number), *tokens), row.place, report):
                 report.kept += 1
                 yield example
         if not report.kept:
@@ -166,6 +169,8 @@ class ExampleStream:
         if not example.supervised:
             report.count("dropped_unsupervised", place)
             return None
+        fix = f"shorten or drop the row, or cut long rows with max_length={self.context} (--max-length {self.context})"
+        check_limits(example, place, context=self.context, vocabulary=self.vocabulary, fix=fix)
         if long:
             report.count("cut", place)
         return example
@@ -173,7 +178,7 @@ class ExampleStream:
     def _refuse_duplicate(self, place: str, own: str) -> None:
         """Find the first row of this id by reading again; it is this one if only hashes met."""
         rows = read_rows(self.source, split=self.split)
-        first = next(row.place for row in rows if _own_id(row) == own)
+        first = next(row.place for row in rows if own_id(row) == own)
         if first != place:
             raise InputError(f"{place}: the id '{own}' is that of {first}; ids must be unique")
 
@@ -193,15 +198,6 @@ def _batched(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
         raise
     if some:
         yield some
-
-
-def _own_id(row: Row) -> str | None:
-    own = row.data.get("id")
-    if own is None:
-        return None
-    if isinstance(own, bool) or not isinstance(own, str | Integral) or own == "":
-        raise InputError(f"{row.place}: the id is {own!r}; it wants to be a string or an integer")
-    return str(own)
 
 
 class _Seen:

@@ -1,29 +1,30 @@
-"""Rows of a data set, one at a time: from a list, JSONL, Parquet or the `datasets` library.
+"""Rows of a data set, one at a time: from a list, JSON Lines, Parquet, the ``datasets`` library or a registered source.
 
-Nothing here knows what a row means; `headprint.data.examples` does. A file is never held in memory.
+Nothing here knows what a row means, except for its id; :mod:`headprint.data.tokenization` does. A file is never held
+in memory.
 """
+
+from __future__ import annotations
 
 import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sized
 from itertools import count
+from numbers import Integral
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from headprint.base.errors import InputError
+from headprint.base.errors import InputError, did_you_mean
+from headprint.base.files import ARRAY, numbered_json_lines
+from headprint.data.sources import SOURCES, Source, scheme_of
 
 if TYPE_CHECKING:
     from datasets import DatasetBuilder
 
-Source: TypeAlias = str | PathLike[str] | Iterable[Mapping[str, Any]]
-"""A file, a folder, a hub id, or rows in memory (a list, a `datasets.Dataset` or `DatasetDict`)."""
-
 _LINES = (".jsonl", ".ndjson", ".json")
 _SUFFIXES = (*_LINES, ".parquet")
-_LAB = "lab:"
-_LAB_ROWS = 1000
 _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?(:[^/\s]+)?")
 
 
@@ -31,8 +32,8 @@ class Row(NamedTuple):
     """One row and where it stands.
 
     Attributes:
-        place: `train.jsonl:7` (line 7, as an editor counts), `train.parquet row 7` or `row 7`
-            (counted from 0, as `rows[7]`).
+        place: ``train.jsonl:7`` (line 7, as an editor counts), ``train.parquet row 7`` or ``row 7`` (counted from 0,
+            as ``rows[7]``).
         data: The row.
     """
 
@@ -41,37 +42,70 @@ class Row(NamedTuple):
 
 
 def read_rows(source: Source, *, split: str = "train") -> Iterator[Row]:
-    """Yield the rows of `source` in order, reading as it goes.
+    """Yield the rows of ``source`` in order, reading as it goes.
 
     Args:
-        source: A JSONL file (`.jsonl`, `.ndjson`, `.json`; blank lines are skipped), a Parquet
-            file, a folder that holds `<split>.<suffix>` or `<split>-*.<suffix>` files, a
-            `datasets` hub id (`name` or `name:config`), a `datasets` object, an iterable of
-            dicts, or `lab:TASK`: the first 1,000 rows of a task of the embedded laboratory.
-        split: Which part of a folder, a hub id, a `DatasetDict` or a task; nothing to other sources.
+        source: A JSON Lines file (``.jsonl``, ``.ndjson``, ``.json``; blank lines are skipped), a Parquet file, a
+            folder that holds ``<split>.<suffix>`` or ``<split>-*.<suffix>`` files, a ``datasets`` hub id (``name`` or
+            ``name:config``), a ``datasets`` object, an iterable of dicts, or ``SCHEME:NAME`` for a registered source
+            (:data:`headprint.data.SOURCES`), such as ``lab:math``.
+        split: Which part of a folder, a hub id, a ``DatasetDict`` or a registered source; other sources have no parts.
 
     Raises:
-        InputError: There is nothing to read, or a row is broken: which, where, how to mend it.
+        InputError: There is nothing to read, or a row is broken: which, where, and how to fix it.
     """
     row = None
-    for row in _rows(source, split):
+    for row in _rows(_resolve(source, split), split):
         yield row
     if row is None:
-        raise InputError(f"{_name(source)}: no rows; give a data set with at least one")
+        name = str(source) if isinstance(source, str | PathLike) else "the list of rows"
+        raise InputError(f"{name}: no rows; give a data set with at least one")
+
+
+def row_id(row: Row, number: int) -> str:
+    """The row's own id, or else its number in the source, from 0.
+
+    Raises:
+        InputError: As :func:`own_id`.
+    """
+    own = own_id(row)
+    return str(number) if own is None else own
+
+
+def own_id(row: Row) -> str | None:
+    """The row's ``id`` as text; None if it has none.
+
+    Raises:
+        InputError: The id is neither text nor an integer, or cannot be written down.
+    """
+    own = row.data.get("id")
+    if own is None:
+        return None
+    if isinstance(own, bool) or not isinstance(own, str | Integral) or own == "":
+        raise InputError(f"{row.place}: the id is {own!r}; it must be a string or an integer")
+    try:
+        text = str(own)
+        text.encode()
+    except UnicodeEncodeError as error:  # JSON can write half a surrogate pair, UTF-8 cannot
+        raise InputError(f"{row.place}: the id {own!a} is not Unicode text; give it another") from error
+    except ValueError as error:  # an integer of thousands of digits
+        raise InputError(f"{row.place}: the id is too long ({error}); give it a shorter one") from error
+    return text
 
 
 def fingerprint(source: Source, *, split: str = "train") -> str:
-    """SHA-256 (hexadecimal) that changes when the content of `source` does.
+    """SHA-256 (hexadecimal) that changes when the content of ``source`` does.
 
-    A file: of its bytes (what `sha256sum` prints). A folder: of the names and digests of its files.
-    Rows in memory: of their canonical JSON. A `datasets.Dataset`: of its own fingerprint. A hub id:
-    of name, configuration, split and the revision that `datasets` resolves it to.
+    A file: of its bytes (what ``sha256sum`` prints). A folder: of the names and digests of its files. Rows in memory
+    and of a registered source: of their canonical JSON. A ``datasets.Dataset``: of its own fingerprint. A hub id: of
+    name, configuration, split and the revision that ``datasets`` resolves it to.
 
     Raises:
-        InputError: As `read_rows`; and for an iterator, which could not be read again afterwards.
+        InputError: As :func:`read_rows`; and for an iterator, which could not be read again afterwards.
     """
-    if (chosen := _chosen(source, split)) is not source:
-        return fingerprint(chosen)
+    if isinstance(source, Iterator):
+        raise InputError("an iterator of rows can be read only once; give a list of rows")
+    source = _resolve(source, split)
     digest = hashlib.sha256()
     if isinstance(source, str | PathLike):
         files = _files(str(source), split)
@@ -84,68 +118,96 @@ def fingerprint(source: Source, *, split: str = "train") -> str:
             digest.update(f"{_file_digest(file)}  {file.name}\n".encode())
     elif own := getattr(source, "_fingerprint", None):
         digest.update(f"datasets:{own}".encode())
-    elif isinstance(source, Iterator):
-        raise InputError("an iterator of rows can be read only once; give a list of rows")
     else:
         for row in read_rows(source):
             try:
                 line = json.dumps(row.data, sort_keys=True, default=lambda value: value.tolist())
-            except (AttributeError, TypeError, ValueError) as error:
+            except (AttributeError, TypeError, ValueError, RecursionError) as error:
                 raise InputError(f"{row.place}: a value has no JSON form ({error}); use plain types") from error
             digest.update(f"{line}\n".encode())
     return digest.hexdigest()
 
 
-def _rows(source: Source, split: str) -> Iterator[Row]:
-    if (chosen := _chosen(source, split)) is not source:
-        yield from _rows(chosen, split)
-    elif isinstance(source, str | PathLike):
+def describe(source: Source) -> str:
+    """What a person calls the source: its path or id, or how many rows are in memory."""
+    if isinstance(source, str | PathLike):
+        return str(source)
+    known = count_rows(source)
+    return "rows in memory" if known is None else f"{known} rows in memory"
+
+
+def count_rows(source: Source, *, split: str = "train") -> int | None:
+    """How many rows there are, for progress bars; None where that is not cheap to know.
+
+    Raises:
+        InputError: A file is missing or cannot be read.
+    """
+    source = _resolve(source, split)
+    if isinstance(source, str | PathLike):
         files = _files(str(source), split)
-        for file in files:
-            yield from (_parquet_rows if file.suffix == ".parquet" else _line_rows)(file)
-        if not files:
-            yield from _listed_rows(_hub_rows(str(source), split))
-    else:
+        return sum(map(_count_in_file, files)) if files else None
+    return len(source) if isinstance(source, Sized) else None
+
+
+def _resolve(source: Source, split: str) -> Source:
+    """The split of a mapping of splits, or what a registered source finds; a path, hub id or rows as they are."""
+    if (scheme := scheme_of(source)) is not None:
+        return _resolve(SOURCES.load(scheme)(str(source).removeprefix(f"{scheme}:"), split), split)
+    if not isinstance(source, Mapping):
+        return source
+    if split not in source:
+        raise InputError(
+            f"no split '{split}' here (found: {', '.join(map(str, source))}); name one of these, "
+            "or give a list of rows if this was one row"
+        )
+    return source[split]  # type: ignore[no-any-return]
+
+
+def _rows(source: Source, split: str) -> Iterator[Row]:
+    if not isinstance(source, str | PathLike):
         yield from _listed_rows(source)
+        return
+    files = _files(str(source), split)
+    for file in files:
+        yield from (_parquet_rows if file.suffix == ".parquet" else _line_rows)(file)
+    if not files:
+        yield from _listed_rows(_hub_rows(str(source), split))
 
 
 def _listed_rows(rows: Iterable[Mapping[str, Any]]) -> Iterator[Row]:
-    for number, row in enumerate(rows):
+    # A list's or a user's own errors are theirs; those of `datasets` are about the files behind it.
+    of_datasets = type(rows).__module__.startswith("datasets.")
+    for number, row in enumerate(_read_datasets(rows) if of_datasets else rows):
         if not isinstance(row, Mapping):
-            raise InputError(f"row {number}: a dict is wanted, not {type(row).__name__}")
+            raise InputError(f"row {number}: each row must be a dict, not {type(row).__name__}")
         yield Row(f"row {number}", dict(row))
 
 
+def _read_datasets(rows: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    import pyarrow as pa
+    from datasets.exceptions import DatasetsError
+
+    number = 0
+    try:
+        for row in rows:
+            yield row
+            number += 1
+    except (pa.ArrowException, DatasetsError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"row {number}: datasets cannot read it ({type(error).__name__}: {reason})") from error
+
+
 def _line_rows(path: Path) -> Iterator[Row]:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            place = f"{path}:{number}"
-            try:
-                data = json.loads(line)
-            except json.JSONDecodeError as error:
-                if line.lstrip().startswith(b"["):
-                    raise InputError(_is_array(place)) from error
-                raise InputError(
-                    f"{place}: broken JSON ({error.msg} at column {error.colno}); each line wants one whole JSON object"
-                ) from error
-            except UnicodeDecodeError as error:
-                raise InputError(f"{place}: not UTF-8 ({error.reason}); save it as UTF-8") from error
-            if isinstance(data, list):
-                raise InputError(_is_array(place))
-            if not isinstance(data, dict):
-                raise InputError(
-                    f"{place}: {type(data).__name__} instead of an object; "
-                    'each line wants one JSON object, {"prompt": …, "completion": …}'
-                )
-            yield Row(place, data)
-
-
-def _is_array(place: str) -> str:
-    return (
-        f"{place}: a JSON array; one object a line is wanted: jq -c '.[]' rows.json > rows.jsonl makes that of an array"
-    )
+    for number, data in numbered_json_lines(path):
+        place = f"{path}:{number}"
+        if isinstance(data, list):
+            raise InputError(f"{place}: a JSON array; {ARRAY}")
+        if not isinstance(data, dict):
+            raise InputError(
+                f"{place}: {type(data).__name__} instead of an object; "
+                'each line must be one JSON object, {"prompt": …, "completion": …}'
+            )
+        yield Row(place, data)
 
 
 def _parquet_rows(path: Path) -> Iterator[Row]:
@@ -159,68 +221,81 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
                 for data in batch.to_pylist():
                     yield Row(f"{path} row {next(number)}", data)
     except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: not a whole Parquet file ({reason}); write it again") from error
+        raise _broken_parquet(path, error) from error
+
+
+def _broken_parquet(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path}: not a whole Parquet file ({str(error).splitlines()[0]}); write it again")
 
 
 def _files(source: str, split: str) -> list[Path]:
     """The files that a path names; none if it can only be a hub id."""
-    path = Path(source).expanduser()
-    if path.is_dir():
-        found = [
-            *(path / f"{split}{suffix}" for suffix in _SUFFIXES),
-            *sorted(path.glob(f"{split}-*")),
-        ]
-        files = [file for file in found if file.suffix in _SUFFIXES and file.is_file()]
-        if not files:
-            held = ", ".join(sorted(file.name for file in path.iterdir())[:8]) or "nothing"
-            raise InputError(
-                f"{path}: no {split}.jsonl or {split}.parquet in this folder (it holds {held}); "
-                "name a file or another split"
-            )
-        return files
-    if path.exists():
+    try:
+        path = Path(source).expanduser()
+        there, folder, regular = path.exists(), path.is_dir(), path.is_file()
+    except (OSError, RuntimeError) as error:  # a name that is too long, or the home of a user who does not exist
+        raise InputError(f"{source}: no such file ({error}); check the path") from error
+    if folder:
+        return _split_files(path, split)
+    if regular:
         if path.suffix not in _SUFFIXES:
             raise InputError(f"{path}: unknown suffix '{path.suffix}'; rows are read from {', '.join(_SUFFIXES)}")
         return [path]
+    if there:
+        raise InputError(f"{path}: not a regular file, and rows are read more than once; save them to a file first")
     if path.suffix in _SUFFIXES or not _HUB_ID.fullmatch(source):
         raise InputError(f"{source}: no such file; check the path")
     return []
 
 
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _chosen(source: Source, split: str) -> Source:
-    """The split of what has splits and is no file: a mapping of them, or a task of the laboratory."""
-    if isinstance(source, str) and source.startswith(_LAB):
-        from headprint.lab import task_rows
-
-        return task_rows(source.removeprefix(_LAB), split, n=_LAB_ROWS)  # type: ignore[arg-type]  # it checks the split
-    if not isinstance(source, Mapping):
-        return source
-    if split not in source:
+def _split_files(folder: Path, split: str) -> list[Path]:
+    found = [*(folder / f"{split}{suffix}" for suffix in _SUFFIXES), *sorted(folder.glob(f"{split}-*"))]
+    files = [file for file in found if file.suffix in _SUFFIXES and file.is_file()]
+    if not files:
+        held = ", ".join(sorted(file.name for file in folder.iterdir())[:8]) or "nothing"
         raise InputError(
-            f"no split '{split}' here (found: {', '.join(map(str, source))}); name one of these, "
-            "or give a list of rows if this was one row"
+            f"{folder}: no {split}.jsonl or {split}.parquet in this folder (it holds {held}); "
+            "name a file or another split"
         )
-    return source[split]  # type: ignore[no-any-return]
+    return files
 
 
-def _hub_builder(name: str) -> "DatasetBuilder":
+def _file_digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _count_in_file(path: Path) -> int:
+    if path.suffix == ".parquet":
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            return int(pq.read_metadata(path).num_rows)
+        except (pa.ArrowException, OSError) as error:
+            raise _broken_parquet(path, error) from error
+    try:
+        with path.open("rb") as file:
+            return sum(not line.isspace() for line in file)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _hub_builder(name: str) -> DatasetBuilder:
     import datasets
 
-    repository, _, config = name.partition(":")
+    repository, colon, config = name.partition(":")
     try:
         return datasets.load_dataset_builder(repository, config or None)
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(
-            f"{name}: neither a file here nor a data set that can be loaded ({reason}); "
-            "check the path or id (name or name:config) and the connection"
-        ) from error
+        hint = "check the path or id (name or name:config) and the connection"
+        if colon:
+            hint = did_you_mean(repository, SOURCES.names(), otherwise=hint)
+        raise InputError(f"{name}: neither a file here nor a data set that can be loaded ({reason}); {hint}") from error
 
 
 def _hub_rows(name: str, split: str) -> Iterable[Mapping[str, Any]]:
@@ -237,34 +312,3 @@ def _hub_rows(name: str, split: str) -> Iterable[Mapping[str, Any]]:
         reason = " ".join(str(error).split())
         raise InputError(f"{name}: split '{split}' cannot be read ({reason})") from error
     return rows
-
-
-def _name(source: Source) -> str:
-    return str(source) if isinstance(source, str | PathLike) else "the list of rows"
-
-
-def describe(source: Source) -> str:
-    """What a person calls the source: its path or id, or how many rows are in memory."""
-    if isinstance(source, str | PathLike):
-        return str(source)
-    known = count_rows(source)
-    return "rows in memory" if known is None else f"{known} rows in memory"
-
-
-def count_rows(source: Source, *, split: str = "train") -> int | None:
-    """How many rows there are, where that is cheap to know: it is for progress bars. None otherwise."""
-    if (chosen := _chosen(source, split)) is not source:
-        return count_rows(chosen)
-    if isinstance(source, str | PathLike):
-        files = _files(str(source), split)
-        return sum(map(_count_in_file, files)) if files else None
-    return len(source) if isinstance(source, Sized) else None
-
-
-def _count_in_file(path: Path) -> int:
-    if path.suffix == ".parquet":
-        import pyarrow.parquet as pq
-
-        return int(pq.read_metadata(path).num_rows)
-    with path.open("rb") as file:
-        return sum(not line.isspace() for line in file)

@@ -33,7 +33,7 @@ IGNORE = -100
 _Data: TypeAlias = dict[str, Any]
 _Tokens: TypeAlias = tuple[list[int], list[int]]
 
-_WANTED = "each row wants prompt+completion, messages, text, or input_ids+labels"
+_NEEDED = "each row needs prompt+completion, messages, text, or input_ids+labels"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,39 @@ class Example:
     def supervised(self) -> int:
         """How many tokens are learned; the first is never predicted."""
         return len(self.labels) - 1 - self.labels[1:].count(IGNORE) if self.labels else 0
+
+
+def check_limits(
+    example: Example,
+    place: str,
+    *,
+    context: int | None = None,
+    vocabulary: int | None = None,
+    fix: str = "shorten or drop the row",
+) -> None:
+    """Refuse a row that a model cannot read.
+
+    Args:
+        example: The row's tokens and labels, cut if they are to be cut.
+        place: Where the row stands, for the message.
+        context: Tokens that the model reads at most; None for no limit.
+        vocabulary: Token ids and labels must be below this; None for no limit.
+        fix: What to do about a row that is too long, for the message.
+
+    Raises:
+        InputError: The row is longer, or holds another token id or label.
+    """
+    if context is not None and len(example.input_ids) > context:
+        raise InputError(f"{place}: {len(example.input_ids):,} tokens, and the model's context is {context:,}: {fix}")
+    if vocabulary is None:
+        return
+    for what, values in (("token id", example.input_ids), ("label", example.labels)):
+        if max(values, default=0) >= vocabulary:
+            at, value = next((at, value) for at, value in enumerate(values) if value >= vocabulary)
+            raise InputError(
+                f"{place}: the {what} {value} at position {at} is outside the model's vocabulary of {vocabulary:,}; "
+                "tokenise the row with this model's own tokenizer"
+            )
 
 
 class _Texts(NamedTuple):
@@ -113,13 +146,13 @@ def _read_format(data: _Data) -> Callable[..., _Tokens | _Texts]:
     found = ", ".join(map(str, data)) or "nothing"
     if len(pair) == 1:
         lacking = "completion" if pair == ["prompt"] else "prompt"
-        raise InputError(f"no '{lacking}' (found: {found}); {_WANTED}")
+        raise InputError(f"no '{lacking}' (found: {found}); {_NEEDED}")
     if pair and whole:  # TRL's end-of-text rule would then look at the wrong field
         raise InputError(f"both prompt+completion and {whole[0]}; drop one of them")
     if pair:
         return _conversation_pair if isinstance(data["prompt"], list) else _text_pair
     if not whole:
-        raise InputError(f"nothing to learn (found: {found}); {_WANTED}")
+        raise InputError(f"nothing to learn (found: {found}); {_NEEDED}")
     return _conversation if whole[0] == "messages" else _text
 
 
@@ -129,7 +162,7 @@ def _tokenised(data: _Data, tokenizer: object, loss_on: LossOn) -> _Tokens:
         raise InputError("'input_ids' without 'labels'; give a label for each token, -100 where there is no loss")
     ids, labels = (_integers(name, data[name]) for name in ("input_ids", "labels"))
     if len(ids) != len(labels):
-        raise InputError(f"{len(ids)} input_ids and {len(labels)} labels; they want one length")
+        raise InputError(f"{len(ids)} input_ids and {len(labels)} labels; give as many of both")
     if min(ids, default=0) < 0:
         raise InputError("a negative number in 'input_ids'; -100 belongs in 'labels'")
     if any(label < 0 and label != IGNORE for label in labels):
@@ -224,8 +257,8 @@ def template_options(data: _Data) -> dict[str, Any]:
 
         try:
             tools = json.loads(tools)
-        except json.JSONDecodeError as error:
-            raise InputError(f"'tools' is text but not JSON ({error.msg})") from error
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"'tools' is text but not JSON ({error})") from error
     return {"tools": tools, **data.get("chat_template_kwargs", {})}
 
 
@@ -244,32 +277,34 @@ def _checked_text(name: str, data: _Data) -> str:
     value = data[name]
     if not isinstance(value, str):
         wanted = "text" if name == "text" else "text or a list of messages, both sides alike"
-        raise InputError(f"'{name}' is {_kind(value)}; it wants {wanted}")
+        raise InputError(f"'{name}' is {_kind(value)}; it must be {wanted}")
     try:
         value.encode()
     except UnicodeEncodeError as error:  # JSON can write half a surrogate pair, no tokenizer can read it
-        broken = ascii(value[error.start])
-        raise InputError(f"'{name}' is no Unicode text ({broken} at character {error.start}); mend it") from error
+        where = f"{value[error.start]!a} at character {error.start}"
+        raise InputError(f"'{name}' is not Unicode text ({where}); replace that character") from error
     return value
 
 
 def _checked_messages(name: str, data: _Data) -> list[dict[str, Any]]:
     value = data[name]
     if not isinstance(value, list) or not value:
-        raise InputError(f"'{name}' is {_kind(value)}; it wants a list of messages")
+        raise InputError(f"'{name}' is {_kind(value)}; it must be a list of messages")
     for number, message in enumerate(value):
         if not isinstance(message, dict) or not isinstance(message.get("role"), str):
-            raise InputError(f"'{name}'[{number}] has no role; a message wants role and content")
+            raise InputError(f"'{name}'[{number}] has no role; a message needs role and content")
     return value
 
 
 def _integers(name: str, values: Any) -> list[int]:
     values = values.tolist() if hasattr(values, "tolist") else values
     if not isinstance(values, list | tuple):
-        raise InputError(f"'{name}' is {_kind(values)}; it wants a list of integers")
+        raise InputError(f"'{name}' is {_kind(values)}; it must be a list of integers")
     for value in values:
         if isinstance(value, bool) or not isinstance(value, Integral):
-            raise InputError(f"'{name}' holds {value!r}; it wants a list of integers")
+            raise InputError(f"'{name}' holds {value!r}; it must be a list of integers")
+        if int(value) >= 2**31:  # no vocabulary is near that, and it does not fit the integers of tensors and files
+            raise InputError(f"'{name}' holds a number of 2**31 or more; no vocabulary is that large")
     return [int(value) for value in values]
 
 

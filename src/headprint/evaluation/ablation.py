@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from headprint.base.options import LossOn
-    from headprint.data.rows import Source
+    from headprint.data import Source
     from headprint.patterns.pattern import Pattern
 
 RANDOM = "random"
@@ -273,7 +273,7 @@ def ablate(
     check_rows(found, taken)
     with ExitStack() as stack:
         stack.enter_context(models.frozen(model))
-        examples = examples_of(taken, tokenizer, loss_on=loss_on, context=models.limits(model)["context"])
+        examples = examples_of(taken, tokenizer, loss_on=loss_on, **models.limits(model))
         heldout = HeldOut(model, examples, batch_tokens=batch_tokens)
         questions = prepare_questions(
             model, tokenizer, taken, found, max_new_tokens=max_new_tokens, batch_tokens=batch_tokens

@@ -21,8 +21,8 @@ from headprint.analysis.intervals import Interval, mean_interval, wilson
 from headprint.base import progress as bars
 from headprint.base.errors import InputError
 from headprint.base.files import write_json_lines
-from headprint.data.rows import Row, Source, read_rows
-from headprint.evaluation.likelihood import HeldOut, examples_of, row_id
+from headprint.data import Row, Source, read_rows, row_id
+from headprint.evaluation.likelihood import HeldOut, examples_of
 from headprint.evaluation.parsing import Prompt, expected_answer, prompt_of
 from headprint.evaluation.questions import Answer, prepare_questions
 from headprint.evaluation.scorers import Scorer, check_rows, get_scorer, scorer_name
@@ -167,7 +167,7 @@ def evaluate(
         )
         heldout = None
         if loss:
-            examples = examples_of(taken, tokenizer, loss_on=loss_on, context=models.limits(model)["context"])
+            examples = examples_of(taken, tokenizer, loss_on=loss_on, **models.limits(model))
             heldout = HeldOut(model, examples, batch_tokens=batch_tokens)
         total = len(taken) * (asked + loss)
         advance = stack.enter_context(bars.progress("evaluate", total, enabled=show_progress))

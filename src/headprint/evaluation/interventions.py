@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from headprint import models
 from headprint.base.errors import InputError, did_you_mean
-from headprint.data.rows import read_rows
+from headprint.data import read_rows
 from headprint.evaluation.likelihood import HeldOut, examples_of, token_losses
 from headprint.models.heads import HeadMap, HeadSite, locate
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from headprint.base.options import LossOn
-    from headprint.data.rows import Source
+    from headprint.data import Source
 
 HeadId: TypeAlias = tuple[int, int]
 """Layer and head, from 0."""

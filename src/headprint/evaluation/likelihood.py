@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from headprint import models
 from headprint.base.errors import InputError
 from headprint.base.options import LossOn
-from headprint.data.tokenization import Example, tokenize_row
+from headprint.data import Example, check_limits, row_id, tokenize_row
 from headprint.measure.batching import CPU_TOKENS, collate, is_out_of_memory, take
 from headprint.measure.levels import Batch
 from headprint.measure.loss import labelled_rows, rows_per_chunk, supervised_mask
@@ -28,7 +28,12 @@ _GPU_TOKENS = 2**14
 
 
 def examples_of(
-    rows: Sequence[Row], tokenizer: Tokenizer | None, *, loss_on: LossOn = "auto", context: int | None = None
+    rows: Sequence[Row],
+    tokenizer: Tokenizer | None,
+    *,
+    loss_on: LossOn = "auto",
+    context: int | None = None,
+    vocabulary: int | None = None,
 ) -> list[Example]:
     """Tokenize rows as training does, without truncation.
 
@@ -37,37 +42,20 @@ def examples_of(
         tokenizer: Theirs; None for pre-tokenised rows.
         loss_on: Which tokens have a loss.
         context: How many tokens the model can read; None for no limit.
+        vocabulary: Token ids and labels must be below this; None for no limit. With a model, pass both of
+            :func:`headprint.models.limits`.
 
     Raises:
-        InputError: A row is broken, has no token with a loss, or is longer than the context; with its place.
+        InputError: A row is broken, has no token with a loss, or is more than the model can read; with its place.
     """
     examples = []
     for number, row in enumerate(rows):
         example = tokenize_row(row, tokenizer, loss_on=loss_on, example_id=row_id(row, number))
         if not example.supervised:
             raise InputError(f"{row.place}: no token with a loss; give the row a completion, or set loss=False")
-        check_length(row, example, context)
+        check_limits(example, row.place, context=context, vocabulary=vocabulary)
         examples.append(example)
     return examples
-
-
-def check_length(row: Row, example: Example, context: int | None) -> None:
-    """Refuse a row that is longer than the model's context.
-
-    Raises:
-        InputError: With the row's place.
-    """
-    if context is not None and len(example.input_ids) > context:
-        raise InputError(
-            f"{row.place}: {len(example.input_ids):,} tokens, and the model's context is {context:,}: shorten or drop "
-            "the row"
-        )
-
-
-def row_id(row: Row, number: int) -> str:
-    """Return the row's own id, or its number in the source."""
-    own = row.data.get("id")
-    return str(number if own is None else own)
 
 
 def token_losses(model: nn.Module, inputs: Mapping[str, Tensor], labels: Tensor) -> Tensor:

@@ -12,10 +12,10 @@ from torch import nn
 
 from headprint import models
 from headprint.base.errors import InputError
+from headprint.data import Example, check_limits, tokenize_row
 from headprint.data.rows import Row
-from headprint.data.tokenization import Example, tokenize_row
 from headprint.evaluation.generation import check_prompts, generate, prompt_tokens
-from headprint.evaluation.likelihood import HeldOut, check_length
+from headprint.evaluation.likelihood import HeldOut
 from headprint.evaluation.parsing import choices_of
 from headprint.evaluation.scorers import ChoiceScorer, Scorer, at_place, check_rows, get_scorer
 
@@ -152,12 +152,12 @@ class ChoiceAnswers:
         self._rows = rows
         self._scorer = scorer
         self._texts = [at_place(row, lambda data: choices_of(data)[0]) for row in rows]
-        context = models.limits(model)["context"]
+        limits = models.limits(model)
         examples = []
         for row, texts in zip(rows, self._texts, strict=True):
             for text in texts:
                 examples.append(_completed(row, text, tokenizer))
-                check_length(row, examples[-1], context)
+                check_limits(examples[-1], row.place, **limits)
         self._heldout = HeldOut(model, examples, batch_tokens=batch_tokens)
 
     def collect(self, advance: Advance | None = None) -> list[Answer]:

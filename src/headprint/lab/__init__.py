@@ -6,17 +6,18 @@
 Nothing here imports torch; the pretraining does, in `headprint.lab.pretrain`.
 """
 
-import difflib
 from importlib.resources import files
 from pathlib import Path
 
-from headprint.base.errors import InputError
-from headprint.lab.tasks import TASKS, Row, Split, Task
+from headprint.base.errors import InputError, did_you_mean
+from headprint.lab.tasks import TASKS, Row, Task
 
-__all__ = ["TASKS", "Task", "model_path", "task_rows"]
+__all__ = ["TASKS", "Task", "find_rows", "model_path", "task_rows"]
+
+_ROWS = 1000
 
 
-def task_rows(name: str, split: Split = "train", *, n: int = 1000, seed: int = 0) -> list[Row]:
+def task_rows(name: str, split: str = "train", *, n: int = 1000, seed: int = 0) -> list[Row]:
     """Rows of a task, in TRL's prompt/completion convention.
 
     Args:
@@ -29,10 +30,17 @@ def task_rows(name: str, split: Split = "train", *, n: int = 1000, seed: int = 0
         InputError: unknown task or split, or more rows than the task has.
     """
     if name not in TASKS:
-        near = difflib.get_close_matches(name, TASKS, n=1)
-        hint = f'did you mean "{near[0]}"?' if near else f"choose one of {', '.join(TASKS)}"
-        raise InputError(f'the laboratory has no task "{name}": {hint}')
+        raise InputError(f"the laboratory has no task {name!r}: {did_you_mean(name, TASKS)}")
     return TASKS[name].generate(split, n, seed=seed)
+
+
+def find_rows(name: str, split: str) -> list[Row]:
+    """The first 1,000 rows of a task: the data source ``lab:TASK``.
+
+    Raises:
+        InputError: Unknown task or split.
+    """
+    return task_rows(name, split, n=_ROWS)
 
 
 def model_path() -> Path:

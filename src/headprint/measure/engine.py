@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from headprint.base.errors import InputError
 from headprint.base.options import Loss, Placement
 from headprint.base.progress import Advance
-from headprint.data.examples import Example
+from headprint.data import Example
 from headprint.measure.batching import Budget, OutOfMemory, collate, in_batches
 from headprint.measure.levels import measure
 from headprint.measure.tap import Tap

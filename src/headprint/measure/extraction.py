@@ -17,9 +17,7 @@ from headprint.base.errors import InputError
 from headprint.base.options import Loss, LossOn, Overlong, Placement
 from headprint.base.progress import progress
 from headprint.base.run_directory import RunDirectory
-from headprint.data import rows
-from headprint.data.examples import Example, ExampleStream
-from headprint.data.rows import Source
+from headprint.data import Example, ExampleStream, Source, rows
 from headprint.measure.batching import Budget
 from headprint.measure.engine import Engine
 from headprint.measure.tap import Tap

@@ -14,7 +14,7 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from headprint.base.errors import InputError
 from headprint.base.files import write_atomically
-from headprint.data.rows import read_rows
+from headprint.data import read_rows, row_id
 from headprint.study.config import TaskConfig
 
 TaskRow = dict[str, Any]
@@ -115,7 +115,7 @@ def _formed(task: TaskConfig, name: str, source: str, split: str) -> Iterator[Ta
             there = ", ".join(columns)
             raise InputError(f"{row.place}: tasks.{name}'s templates fail: {error}; columns: {there}") from error
         formed = {**columns, **made, "task": columns.get("task", name)}
-        formed["id"] = f"{name}-{columns.get('id', number)}"
+        formed["id"] = f"{name}-{row_id(row, number)}"
         if not ("messages" in formed or {"prompt", "completion"} <= formed.keys()):
             raise InputError(
                 f"{row.place}: tasks.{name} needs prompt and completion (or messages); columns: {', '.join(columns)}; "

@@ -24,9 +24,8 @@ from torch import nn
 from headprint import models
 from headprint.base import provenance
 from headprint.base.errors import InputError
-from headprint.data import rows
+from headprint.data import Source, rows
 from headprint.data.examples import ExampleStream
-from headprint.data.rows import Source
 from headprint.measure.batching import is_out_of_memory
 from headprint.models.heads import unwrap
 from headprint.training.callbacks import ProgressCallback, StopOnDivergence, TokenCounter, check_result

@@ -14,10 +14,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from headprint import models
+from headprint import data, models
 from headprint.base.errors import InputError
-from headprint.data import rows as data
-from headprint.data.examples import ExampleStream
+from headprint.data import ExampleStream
 from headprint.measure.extraction import extract
 from headprint.patterns.pattern_set import PatternSet
 

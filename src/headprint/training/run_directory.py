@@ -24,8 +24,7 @@ from torch import nn
 from headprint import models
 from headprint.base.errors import InputError
 from headprint.base.files import write_atomically
-from headprint.data import rows
-from headprint.data.rows import Source
+from headprint.data import Source, rows
 from headprint.models.heads import unwrap
 
 CONFIG, RESULT, MODEL, CHECKPOINTS, TRACKING = "config.yaml", "trained.json", "model", "checkpoints", "tracking"

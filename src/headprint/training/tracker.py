@@ -25,7 +25,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from headprint.analysis.comparison import Trajectory, trajectory
 from headprint.base.errors import InputError
 from headprint.base.options import CorrelationMethod, Placement
-from headprint.data.rows import Source
+from headprint.data import Source
 from headprint.patterns.pattern_set import Pattern, PatternSet
 from headprint.training.online import PACKED, RunningPattern, TrainingTap
 from headprint.training.probes import Probe

@@ -89,9 +89,11 @@ def diff(
 
 def called(before: dict[str, Any], after: dict[str, Any]) -> tuple[str, str, str]:
     """What the two patterns and their difference are called: by their tasks, if they are two tasks of one model."""
+    from headprint.data import without_scheme
+
     model = _same(before.get("model"), after.get("model"), ("weights",))
     if model and _same(before.get("data"), after.get("data"), ("content",)) is False:
-        paths = [Path(str(origin["data"].get("source", "")).removeprefix("lab:")) for origin in (before, after)]
+        paths = [Path(without_scheme(str(origin["data"].get("source", "")))) for origin in (before, after)]
         for names in ([path.stem for path in paths], [path.parent.name for path in paths]):  # train.jsonl says nothing
             one, other = (name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…" for name in names)
             if one and other and one != other:

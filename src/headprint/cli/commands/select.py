@@ -104,13 +104,12 @@ def select(
 
 def _rows(data: str, chosen: Selection) -> list[dict[str, Any]]:
     """The chosen rows of the pool's data as they are, in the order of choice; only they are held."""
-    from headprint.data.rows import read_rows
+    from headprint.data import read_rows, row_id
 
     rank = {name: place for place, name in enumerate(chosen.ids)}
     found: dict[int, dict[str, Any]] = {}
     for number, row in enumerate(read_rows(data)):
-        own = row.data.get("id")
-        name = str(number if own is None else own)
+        name = row_id(row, number)
         if name in rank:
             found[rank[name]] = row.data
     missing = [name for name, place in rank.items() if place not in found]

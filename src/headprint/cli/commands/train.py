@@ -188,10 +188,12 @@ def _every(text: str) -> Any:
 
 def _probes(texts: Sequence[str]) -> dict[str, str]:
     """Sources by name; one without a name goes by its task or file."""
+    from headprint.data import without_scheme
+
     probes: dict[str, str] = {}
     for text in texts:
         match = _NAMED.fullmatch(text)
-        path = Path(text.removeprefix("lab:"))
+        path = Path(without_scheme(text))
         name, source = match.groups() if match else (path.parent.name if path.stem in _SPLITS else path.stem, text)
         if not name or name in probes:
             raise InputError(f"--track {text!r}: give it a name of its own, NAME={source}")

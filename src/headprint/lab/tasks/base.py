@@ -45,7 +45,7 @@ class Task:
     draw: Callable[[random.Random], Item] = field(repr=False)
     judge: Callable[[Row, str], bool] = field(repr=False)
 
-    def generate(self, split: Split = "train", n: int = 1000, *, seed: int = 0) -> list[Row]:
+    def generate(self, split: str = "train", n: int = 1000, *, seed: int = 0) -> list[Row]:
         """Draw `n` rows with different prompts.
 
         Args:
