@@ -56,6 +56,7 @@ def make_rows(count: int, seed: int = 0) -> list[dict[str, str]]:
 
 
 ROWS, PROBES = make_rows(12), make_rows(4, seed=1)
+LONG = [ROWS[0], {"prompt": "many", "completion": " eggs" * 300}]
 
 
 @pytest.fixture
@@ -253,6 +254,7 @@ def test_nothing_is_written_for_input_that_is_wrong(tmp_path, model) -> None:
     for rows, options, message in (
         (wrong, {}, r"wrong\.jsonl:2: no 'completion'"),
         (ROWS, {"sft": {"max_length": 3}}, "no example is left"),
+        (LONG, {"sft": {"max_length": None}}, r"row 1: [\d,]+ tokens, and the model's context is 256"),
         (ROWS, {"sft": {"warmup": 3}}, "did you mean 'warmup_"),
         (ROWS, {"track": {"probes": PROBES, "evry": 2}}, "track: .*evry"),
         (ROWS, {"track": {"probes": PROBES, "limit": 9}}, "9 rows were asked for, there are 4"),

@@ -168,7 +168,8 @@ def train(
     if args.eos_token and tokenizer is not None:
         tokenizer.eos_token = args.eos_token
     options: dict[str, Any] = {"loss_on": loss_on(settings), "split": split}
-    options["max_length"] = None if args.packing else args.max_length  # TRL cuts what it packs
+    if not args.packing:  # TRL cuts what it packs
+        options |= {"max_length": args.max_length, **models.limits(model)}
     stream = ExampleStream(data, tokenizer, limit=limit, **options)
     dataset = _dataset(stream)
     held_out = None if eval_data is None else _dataset(ExampleStream(eval_data, tokenizer, **options))

@@ -184,15 +184,17 @@ def _harness(loaded: _Loaded, names: list[str], **options: Any) -> _Shown:
     return {"harness": names, "scores": [score.to_dict() for score in scores]}, lines
 
 
-def scorer_for(data: str | None, scorer: str | None) -> str:
-    """Return the scorer that is named, or the laboratory's for its tasks.
+def scorer_for(data: str | None, scorer: str | None) -> str | None:
+    """Return the scorer that is named, or the one called as the scheme of the data: ``lab`` for ``lab:math``.
 
     Raises:
-        InputError: There is no such scorer; or none is named, and the data are not the laboratory's.
+        InputError: There is no such scorer; or none is named, and none belongs to the data.
     """
-    from headprint.evaluation import check_scorer
+    from headprint.data import scheme_of
+    from headprint.evaluation import SCORERS, check_scorer
 
-    if scorer is None and data is not None and not data.startswith("lab:"):
+    own = scheme_of(data)
+    if scorer is None and data is not None and own not in SCORERS:
         raise InputError(f"say with --scorer what makes an answer right: {SCORER_NAMES}")
-    check_scorer(scorer or "lab")
-    return scorer or "lab"
+    check_scorer(scorer or own)
+    return scorer or own
