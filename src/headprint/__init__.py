@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from headprint.base.errors import InputError
+from headprint.base.noise import silence_imports
 
 if TYPE_CHECKING:
     from headprint.analysis.comparison import compare as compare
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from headprint.training.tracker import PatternTracker as PatternTracker
 
     __version__: str
+
+silence_imports()  # here, before anything imports PEFT
 
 __all__ = [
     "InputError",

@@ -1,4 +1,4 @@
-"""What the commands share: output is printed as it is."""
+"""What the commands share: output is printed as it is, and an interruption says what is saved."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from rich.table import Table
 
 from headprint.cli import common
@@ -43,3 +44,11 @@ def test_commands_print_paths_with_markup_in_them(tmp_path, monkeypatch, capsys,
     assert printed.count(f"{name}/before.safetensors") == 2
     assert run(["show", f"{name}/before.safetensors", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)
+
+
+def test_an_interrupted_command_says_what_it_declares(capsys) -> None:
+    for sentence, expected in ((None, "interrupted"), (lambda: "all is saved", "interrupted; all is saved")):
+        with pytest.raises(typer.Exit) as ended, common.working(when_interrupted=sentence):
+            raise KeyboardInterrupt
+        assert ended.value.exit_code == 130
+        assert capsys.readouterr().err == f"headprint: {expected}\n"

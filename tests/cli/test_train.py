@@ -13,6 +13,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig
 from transformers.utils import logging
+from trl import SFTTrainer
 
 import headprint
 from headprint import models
@@ -127,7 +128,7 @@ WRONG = {
     "nothing tracked": (["M", "D", "--track-limit", "3"], "nothing to track"),
     "data": (["M", "nowhere.jsonl"], "nowhere.jsonl: no such file"),
     "no config": (["--config", "nowhere.yaml"], "cannot read nowhere.yaml"),
-    "config": (["--config", "C"], "no training has a 'modell': did you mean 'model'?"),
+    "config": (["--config", "C"], "a fine-tune has no 'modell': did you mean 'model'?"),
 }
 
 
@@ -151,6 +152,52 @@ def test_data_that_changed_since_are_told(tmp_path, model, data, capsys) -> None
     rows.write_text("".join(data.read_text().splitlines(keepends=True)[1:]))
     assert run(["train", "--config", str(tmp_path / "a/config.yaml"), "--out", str(tmp_path / "b"), "-q"]) == 0
     assert f"{rows} has changed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("save", "message"),
+    [
+        (["--set", "save_steps=2"], "interrupted; checkpoint-2 is complete: the same command with --resume"),
+        ([], "interrupted; there is no checkpoint (--set save_steps=N writes them): the same command starts"),
+    ],
+)
+def test_ctrl_c_says_what_is_saved_and_the_run_goes_on(
+    tmp_path, model, data, capsys, monkeypatch, save, message
+) -> None:
+    own, calls = SFTTrainer.training_step, []
+
+    def step(self, *args, **kwargs):
+        calls.append(args)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return own(self, *args, **kwargs)
+
+    monkeypatch.setattr(SFTTrainer, "training_step", step)
+    command = ["train", str(model), str(data), "--out", str(tmp_path / "run"), *SETTINGS, *save]
+    assert run(command) == 130
+    stdout, stderr = capsys.readouterr()
+    assert stdout == ""
+    assert message in stderr
+    assert run([*command, *(["--resume"] if save else []), "--json"]) == 0
+    assert len(calls) == 4 + (2 if save else 4)
+    assert json.loads(capsys.readouterr().out)["steps"] == 4
+
+
+def test_a_configuration_is_replayed_from_another_directory(tmp_path, model, data, capsys, monkeypatch) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project/eggs.jsonl").write_text(data.read_text())
+    (tmp_path / "project/train.yaml").write_text(
+        f"model: {os.path.relpath(model, tmp_path / 'project')}\ndata: eggs.jsonl\nsft: {json.dumps(FIELDS)}\n"
+        "track: {probes: {a: eggs.jsonl}, every: [0]}\n"
+    )
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere/eggs.jsonl").write_text("not these")
+    assert run(["train", "--config", "../project/train.yaml", "--out", "run", "--json"]) == 0
+    first = json.loads(capsys.readouterr().out)
+    monkeypatch.chdir(tmp_path)
+    assert run(["train", "--config", "elsewhere/run/config.yaml", "--out", "again", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["loss"] == first["loss"]
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers import TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
+from headprint.training.sft_config import current_names
 from headprint.training.tracker import PatternTracker
 from support.plain import random_examples, rows
 from support.toy_models import toy_model
@@ -89,7 +90,7 @@ def fit(
     }
     trainer = SFTTrainer(
         model,
-        args=SFTConfig(**(args | settings)),
+        args=SFTConfig(**current_names(args | settings)),
         train_dataset=Dataset.from_list([{key: row[key] for key in ("input_ids", "labels")} for row in data]),
         processing_class=toy_tokenizer(),
         callbacks=list(callbacks),

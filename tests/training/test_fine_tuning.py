@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -83,8 +88,9 @@ def test_the_weights_are_those_of_a_plain_sft_trainer(tmp_path, model, data, see
         bf16=False, gradient_checkpointing=False,
     )  # fmt: skip
     trainer = SFTTrainer(plain, args=args, train_dataset=Dataset.from_list(ROWS), processing_class=trained.tokenizer)
-    trainer.train()
+    outcome = trainer.train()
     assert same(weights(trained.model), weights(plain))
+    assert trained.loss == pytest.approx(outcome.training_loss, rel=1e-6)
     assert not trained.model.training
     assert "forward" not in vars(trained.model)
 
@@ -120,7 +126,7 @@ def test_what_a_run_leaves(tmp_path, model, data) -> None:
         track={"probes": {"eggs": PROBES}, "every": [0, 5]},
     )  # fmt: skip
     assert sorted(path.name for path in out.iterdir()) == [
-        "config.yaml", "eval.jsonl", "model", "probes", "tracking", "trained.json"
+        ".headprint.lock", "config.yaml", "eval.jsonl", "model", "probes", "tracking", "trained.json"
     ]  # fmt: skip
     config = yaml.safe_load((out / "config.yaml").read_text())
     assert (config["model"], config["data"], config["limit"]) == (str(model), str(data), 10)
@@ -159,6 +165,7 @@ def test_a_killed_run_goes_on_to_the_same_end(tmp_path, model, data, save) -> No
     resumed = train(str(model), data, tmp_path / "run", **options, resume=True)
     assert same(weights(resumed.model), weights(whole.model))
     assert (resumed.steps, resumed.rows, resumed.tokens) == (5, whole.rows, whole.tokens)
+    assert resumed.loss == whole.loss == next(log["train_loss"] for log in resumed.log if "train_loss" in log)
     assert resumed.tracker.steps == whole.tracker.steps == [0, 1, 2, 4, 5]
     logged = [[log["step"] for log in run.log if "loss" in log] for run in (whole, resumed)]
     assert logged[0] == logged[1] == [2, 4]
@@ -243,7 +250,7 @@ def test_somebody_elses_directory_is_refused_before_the_model_is_loaded(tmp_path
     with pytest.raises(InputError, match=r"config\.yaml:1: broken YAML"):
         train("/no/model", data, tmp_path / "out", resume=True)
     (tmp_path / "out/config.yaml").write_text("format: something else")
-    with pytest.raises(InputError, match="not the configuration of a training"):
+    with pytest.raises(InputError, match="not the configuration of a fine-tune"):
         train("/no/model", data, tmp_path / "out", resume=True)
 
 
@@ -272,3 +279,124 @@ def test_out_of_memory_is_one_line_with_a_mend(tmp_path, model, data, monkeypatc
     monkeypatch.setattr(SFTTrainer, "training_step", no_memory)
     with pytest.raises(InputError, match="out of memory: lower per_device_train_batch_size"):
         train(str(model), data, tmp_path / "run", sft=SFT)
+
+
+WAITING = """
+import sys
+from transformers import TrainerCallback
+import headprint
+
+class Wait(TrainerCallback):
+    def on_step_begin(self, args, state, control, **_):
+        if state.global_step == 1:
+            print("training", flush=True)
+            sys.stdin.readline()
+
+model, data, out = sys.argv[1:]
+headprint.train(model, data, out, sft={"max_steps": 2, "per_device_train_batch_size": 2}, callbacks=[Wait()])
+"""
+
+
+def test_a_second_process_is_refused_while_the_first_one_trains(tmp_path, model, data) -> None:
+    out = str(tmp_path / "run")
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
+    first = subprocess.Popen(
+        [sys.executable, "-c", WAITING, str(model), str(data), out], env=environment, stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert any(line == "training\n" for line in first.stdout)
+        for more in ([], ["--resume"]):
+            second = subprocess.run(
+                [sys.executable, "-m", "headprint", "train", str(model), str(data), "--out", out, *more],
+                env=environment, capture_output=True, text=True,
+            )  # fmt: skip
+            assert second.returncode == 2
+            assert second.stdout == ""
+            assert f"headprint: error: another process is writing to {out}" in second.stderr
+        first.communicate("go on\n")
+    finally:
+        first.kill()
+        first.wait()
+    assert first.returncode == 0
+    assert json.loads((tmp_path / "run/trained.json").read_text())["steps"] == 2
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """Writing more than so many bytes to one file fails, as it does on a full disk."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+class Full(TrainerCallback):
+    """The disk is full from a step on."""
+
+    def __init__(self, step: int, size: int) -> None:
+        self._step, self._size = step, size
+        self.stack = ExitStack()
+
+    def on_step_end(self, args, state, control, **_):
+        if state.global_step == self._step:
+            self.stack.enter_context(largest_file(self._size))
+
+
+@pytest.mark.parametrize("size", [1000, 30_000])  # of a file: fails in a JSON file or in the weights, or the optimizer
+def test_a_full_disk_is_one_line_and_the_checkpoint_before_it_is_resumed(tmp_path, model, data, size) -> None:
+    options = {"sft": {**SFT, "save_steps": 2}, "track": {"probes": {"a": PROBES}, "every": [0, 2]}}
+    whole = train(str(model), data, tmp_path / "whole", **options)
+    full = Full(3, size)
+    with full.stack, pytest.raises(InputError, match=r"cannot write to .*run: .*checkpoint-2 is complete: .*--resume"):
+        train(str(model), data, tmp_path / "run", **options, callbacks=[full])
+    assert not (tmp_path / "run/model").exists()
+    assert not (tmp_path / "run/.model.part").exists()
+    resumed = train(str(model), data, tmp_path / "run", **options, resume=True)
+    assert same(weights(resumed.model), weights(whole.model))
+    assert (resumed.loss, resumed.tracker.steps) == (whole.loss, [0, 2])
+
+
+def test_a_disk_that_fills_while_the_model_is_saved(tmp_path, model, data) -> None:
+    full = Full(5, 1000)
+    with full.stack, pytest.raises(InputError, match=r"cannot write to .*: File too large; there is no checkpoint"):
+        train(str(model), data, tmp_path / "run", sft=SFT, callbacks=[full])
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_disk_that_is_full_for_a_tracked_shard(tmp_path, model, data) -> None:
+    track = {"probes": {"a": make_rows(300)}, "every": [0, 2]}
+    full = Full(1, 8_000)
+    with full.stack, pytest.raises(InputError, match=r"cannot write part-00000.parquet to .*step-00000002"):
+        train(str(model), data, tmp_path / "run", sft=SFT, track=track, callbacks=[full])
+    resumed = train(str(model), data, tmp_path / "run", sft=SFT, track=track, resume=True)
+    assert resumed.tracker.steps == [0, 2]
+
+
+def test_a_start_that_fails_leaves_nothing_in_the_way(tmp_path, model, data) -> None:
+    class Unreachable(TrainerCallback):
+        def on_train_begin(self, *_, **__):
+            raise RuntimeError("the service does not answer")
+
+    with pytest.raises(InputError, match="report_to names 'wandb', which is not installed"):
+        train("/no/model", data, tmp_path / "run", sft={"report_to": "wandb"})
+    with pytest.raises(InputError, match=r"SFTConfig: .*clipboard"):
+        train("/no/model", data, tmp_path / "run", sft={"report_to": ["clipboard"]})
+    with pytest.raises(InputError, match=r"SFTTrainer: .*Target modules"):
+        train(str(model), data, tmp_path / "run", sft=SFT, lora={"target_modules": ["nowhere"]})
+    with pytest.raises(RuntimeError, match="does not answer"):
+        train(str(model), data, tmp_path / "run", sft=SFT, callbacks=[Unreachable()])
+    assert not (tmp_path / "run").exists()
+    assert train(str(model), data, tmp_path / "run", sft=SFT).steps == 5
+
+
+def test_the_checkpoints_are_those_of_a_killed_run_with_other_settings_only_if_there_are_any(tmp_path, model) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(str(model), ROWS, tmp_path / "run", sft=SFT, callbacks=[Kill()])
+    other = train(str(model), ROWS[:6], tmp_path / "run", sft={**SFT, "seed": 3})  # nothing was there to keep
+    again = train(str(model), ROWS[:6], tmp_path / "again", sft={**SFT, "seed": 3})
+    assert same(weights(other.model), weights(again.model))
+    assert len((tmp_path / "run/data.jsonl").read_text().splitlines()) == 6

@@ -99,3 +99,11 @@ def test_lora() -> None:
 )
 def test_where_the_loss_is(given, where) -> None:
     assert loss_on(given) == where
+
+
+def test_settings_of_a_fine_tune_raise_no_warning(tmp_path, recwarn) -> None:
+    for settings in ({}, {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": False}}):
+        config = sft_config(resolve(settings), tmp_path)
+        assert config.gradient_checkpointing is bool(settings)
+        assert config.gradient_checkpointing_kwargs == settings.get("gradient_checkpointing_kwargs")
+    assert not [warning for warning in recwarn if issubclass(warning.category, FutureWarning)]

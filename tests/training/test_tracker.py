@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import gc
+import json
 import math
-import random
 import weakref
 
 import numpy as np
 import pytest
-import torch
 from datasets import Dataset
 from torch import nn
 from transformers import TrainerCallback
@@ -20,8 +19,6 @@ from headprint.analysis.bootstrap import Bootstrap
 from headprint.base.errors import InputError
 from headprint.measure.extraction import extract
 from headprint.patterns.pattern_set import PatternSet
-from headprint.training.probes import untouched_randomness
-from headprint.training.schedule import Schedule
 from headprint.training.tracker import PatternTracker
 from support.numerics import FLOAT32, error
 from support.plain import random_examples, rows
@@ -79,30 +76,6 @@ def test_the_model_is_given_back_as_it_was(tmp_path) -> None:
     fit(model, tmp_path, [PatternTracker(PROBES, every=1), Check()])
     assert len(seen) == 5
     assert all(state == before for state in seen)
-
-
-def test_no_random_number_is_used_up() -> None:
-    random.seed(1)
-    np.random.seed(1)
-    torch.manual_seed(1)
-    with untouched_randomness(torch.device("cpu")):
-        inside = random.random(), np.random.rand(), torch.rand(1).item()
-    assert inside == (random.random(), np.random.rand(), torch.rand(1).item())
-
-
-@pytest.mark.parametrize(
-    ("every", "due"),
-    [("dense", [0, 1, 2, 4, 8, 11]), (4, [0, 4, 8, 11]), ([0, 5, 50], [0, 5]), ((3,), [3]), (1, list(range(12)))],
-)
-def test_schedules(every, due) -> None:
-    schedule = Schedule(every)
-    assert [step for step in range(12) if schedule.due(step, last=step == 11)] == due
-
-
-@pytest.mark.parametrize("every", ["sparse", 0, -3, 2.5, True, [], [1, -1], [0.5], None])
-def test_schedules_that_make_no_sense(every) -> None:
-    with pytest.raises(InputError, match=r"every is .*dense"):
-        PatternTracker(PROBES, every=every)
 
 
 def test_a_training_that_is_stopped_early_is_measured_at_its_end(tmp_path) -> None:
@@ -221,6 +194,21 @@ def test_sets_on_disk_are_kept_by_a_resumed_run_and_the_others_made(tmp_path) ->
         assert np.array_equal(found.values, whole.sets["a"][step].values)
         assert np.array_equal(found.values, again.sets["a"][step].values)
     assert again.metrics["a"][5] == whole.metrics["a"][5]  # against step 0, which was read
+
+
+def test_the_bytes_of_a_shard_do_not_depend_on_where_the_rows_and_the_model_lie(tmp_path) -> None:
+    shards = []
+    for name in ("here", "there/deeper"):
+        (tmp_path / name).mkdir(parents=True)
+        probes = tmp_path / name / "probes.jsonl"
+        probes.write_text("".join(f"{json.dumps(row)}\n" for row in ({"prompt": "how many", "completion": " seven"},)))
+        model = toy_model("llama", attention="sdpa", vocab_size=400)
+        model.config._name_or_path = str(tmp_path / name)
+        tracker = PatternTracker({"a": str(probes)}, every=[0], out=tmp_path / name / "tracks")
+        fit(model, tmp_path / name, [tracker], max_steps=1)
+        assert tracker.sets["a"][0].provenance["data"]["source"] == str(probes)
+        shards.append((tmp_path / name / "tracks/a/step-00000000/part-00000.parquet").read_bytes())
+    assert shards[0] == shards[1]
 
 
 def test_a_directory_of_another_model_or_of_other_probes_is_refused(tmp_path) -> None:

@@ -1,6 +1,6 @@
 """The command line: parses, calls the library, and turns what goes wrong into one line and an exit code.
 
-0: done. 2: the user's input is wrong, and can be mended. 1: anything else. 130: interrupted.
+0: done. 2: the user's input is wrong, and can be fixed. 1: anything else. 130: interrupted.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ from headprint.cli.commands.verify import verify
 from headprint.cli.common import say
 
 _DEBUG = "HEADPRINT_DEBUG"
-_INTERRUPTED = 130
 
 app = typer.Typer(
     add_completion=False,
@@ -98,8 +97,6 @@ def run(arguments: Sequence[str]) -> int:
             return _fail(error.format_message(), 2)
         hint = "run `headprint --debug …` for the traceback"
         return _fail(f"{type(error).__name__}: {error} ({hint})", 1)
-    if code == _INTERRUPTED:
-        say("interrupted; finished shards of an extraction are kept: the same command goes on from there")
     return code or 0
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from headprint.patterns.pattern_set import Pattern
 
+
+INTERRUPTED = 130
+"""The exit code after Ctrl-C: 128 and the number of the signal."""
 
 MODEL_PANEL = "Model"
 OUTPUT_PANEL = "Output"
@@ -89,8 +92,12 @@ def emit(result: dict[str, Any]) -> None:
 
 
 @contextmanager
-def working(*, quiet: bool = False) -> Iterator[bool]:
-    """Around whatever calls other libraries: they do not print on stdout, and draw bars on terminals only.
+def working(*, quiet: bool = False, when_interrupted: Callable[[], str] | None = None) -> Iterator[bool]:
+    """Run a command's work: other libraries do not print on stdout, and bars are drawn on terminals only.
+
+    Args:
+        quiet: Draw no bars.
+        when_interrupted: Says after Ctrl-C what is saved and how to go on; None says only that it was interrupted.
 
     Yields:
         Whether to draw bars.
@@ -98,8 +105,12 @@ def working(*, quiet: bool = False) -> Iterator[bool]:
     bars = sys.stderr.isatty() and not quiet
     if not bars:
         os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # of downloads, and of loading weights
-    with redirect_stdout(sys.stderr):
-        yield bars
+    try:
+        with redirect_stdout(sys.stderr):
+            yield bars
+    except KeyboardInterrupt as interruption:
+        say(f"interrupted; {when_interrupted()}" if when_interrupted else "interrupted")
+        raise typer.Exit(INTERRUPTED) from interruption
 
 
 def load_pattern(path: Path, placement: Placement | None = None) -> Pattern:

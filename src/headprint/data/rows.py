@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from datasets import DatasetBuilder
 
 _LINES = (".jsonl", ".ndjson", ".json")
-_SUFFIXES = (*_LINES, ".parquet")
+SUFFIXES = (*_LINES, ".parquet")
 _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?(:[^/\s]+)?")
 
 
@@ -238,19 +238,19 @@ def _files(source: str, split: str) -> list[Path]:
     if folder:
         return _split_files(path, split)
     if regular:
-        if path.suffix not in _SUFFIXES:
-            raise InputError(f"{path}: unknown suffix '{path.suffix}'; rows are read from {', '.join(_SUFFIXES)}")
+        if path.suffix not in SUFFIXES:
+            raise InputError(f"{path}: unknown suffix '{path.suffix}'; rows are read from {', '.join(SUFFIXES)}")
         return [path]
     if there:
         raise InputError(f"{path}: not a regular file, and rows are read more than once; save them to a file first")
-    if path.suffix in _SUFFIXES or not _HUB_ID.fullmatch(source):
+    if path.suffix in SUFFIXES or not _HUB_ID.fullmatch(source):
         raise InputError(f"{source}: no such file; check the path")
     return []
 
 
 def _split_files(folder: Path, split: str) -> list[Path]:
-    found = [*(folder / f"{split}{suffix}" for suffix in _SUFFIXES), *sorted(folder.glob(f"{split}-*"))]
-    files = [file for file in found if file.suffix in _SUFFIXES and file.is_file()]
+    found = [*(folder / f"{split}{suffix}" for suffix in SUFFIXES), *sorted(folder.glob(f"{split}-*"))]
+    files = [file for file in found if file.suffix in SUFFIXES and file.is_file()]
     if not files:
         held = ", ".join(sorted(file.name for file in folder.iterdir())[:8]) or "nothing"
         raise InputError(

@@ -122,7 +122,7 @@ class PatternSet:
             directory,
             layers=layers,
             heads=heads,
-            settings={"saved": provenance},
+            settings={"saved": _without_places(provenance)},
             provenance=provenance,
             overwrite=overwrite,
         ) as writer:
@@ -319,6 +319,15 @@ def load(path: str | Path, *, partial: bool = False) -> Pattern | PatternSet:
     if not path.exists():
         raise InputError(f"there is no file or directory {path}")
     return Pattern.load(path)
+
+
+def _without_places(provenance: Any) -> Any:
+    """Provenance without the paths of the model and the rows, which decide no number and so no byte of a shard."""
+    if isinstance(provenance, list):
+        return [_without_places(part) for part in provenance]
+    if not isinstance(provenance, dict):
+        return provenance
+    return {key: _without_places(value) for key, value in provenance.items() if key not in ("id", "source")}
 
 
 def _measure(part: PatternSet) -> dict[str, Any]:

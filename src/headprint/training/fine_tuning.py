@@ -10,9 +10,10 @@ settings are checked before a model is loaded, and what happened is written down
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import islice
@@ -24,12 +25,15 @@ from torch import nn
 from headprint import models
 from headprint.base import provenance
 from headprint.base.errors import InputError
+from headprint.base.files import to_json
+from headprint.base.run_directory import RunDirectory
 from headprint.data import Source, rows
 from headprint.data.examples import ExampleStream
 from headprint.measure.batching import is_out_of_memory
 from headprint.models.heads import unwrap
-from headprint.training.callbacks import ProgressCallback, StopOnDivergence, TokenCounter, check_result
-from headprint.training.run_directory import CHECKPOINTS, MODEL, TRACKING, Home, kept, kept_track, named
+from headprint.training import run_directory as directory
+from headprint.training.callbacks import LossMeter, ProgressCallback, StopOnDivergence, TokenCounter, check_result
+from headprint.training.run_directory import CHECKPOINTS, MODEL, TRACKING, TRAINING_RUN, UNFINISHED_MODEL
 from headprint.training.sft_config import lora_config, loss_on, one_line, resolve, sft_config
 from headprint.training.tracker import PatternTracker
 
@@ -136,14 +140,14 @@ def train(
     if eval_data is not None:
         settings.setdefault("eval_strategy", "epoch")
     adapter = None if lora is None else lora_config(lora)
-    home = Home(out)
-    args = sft_config(settings, home.out / CHECKPOINTS)
+    out = Path(out)
+    args = sft_config(settings, out / CHECKPOINTS)
     sources: dict[str, Source] = {}
     config = {
-        "model": named(model),
-        "data": kept(data, "data.jsonl", sources),
+        "model": directory.model_name(model),
+        "data": directory.source_name(data, "data.jsonl", sources),
         "data_sha256": rows.fingerprint(data, split=split),
-        "eval_data": None if eval_data is None else kept(eval_data, "eval.jsonl", sources),
+        "eval_data": None if eval_data is None else directory.source_name(eval_data, "eval.jsonl", sources),
         "split": split,
         "limit": limit,
         "dtype": dtype,
@@ -151,17 +155,19 @@ def train(
         "trust_remote_code": trust_remote_code,
         "sft": settings,
         "lora": None if lora is None else dict(lora),
-        "track": None if track is None else kept_track(track, sources),
+        "track": None if track is None else directory.track_names(track, sources),
         "versions": {**provenance.versions(), **{name: version(name) for name in PACKAGES}},
     }
+    begun_with = directory.comparable(config)
     main = args.process_index == 0
+    run = RunDirectory(out, TRAINING_RUN)
     if main:
-        home.check(config, resume=resume)
-    tracker = _tracker(track, home.out / TRACKING)
+        run.check(begun_with, resume=resume)
+    tracker = _tracker(track, out / TRACKING)
     args.distributed_state.wait_for_everyone()  # nobody looks for a finished run before it was checked
-    if (done := home.finished) is not None:
-        loaded, own = models.load_model(str(home.out / MODEL))
-        return Trained(home.out, loaded, own, **done, main=main)
+    if (done := directory.read_result(out)) is not None:
+        loaded, own = models.load_model(str(out / MODEL))
+        return Trained(out, loaded, own, **done, main=main)
 
     if not isinstance(model, nn.Module):
         model, tokenizer = _load(str(model), tokenizer, adapter, dtype, attn_implementation, trust_remote_code)
@@ -173,13 +179,12 @@ def train(
     stream = ExampleStream(data, tokenizer, limit=limit, **options)
     dataset = _dataset(stream)
     held_out = None if eval_data is None else _dataset(ExampleStream(eval_data, tokenizer, **options))
-    if main:
-        home.begin(config, sources)
 
-    seen, bar = TokenCounter(), ProgressCallback(enabled=show_progress)
+    counter, meter, bar = TokenCounter(), LossMeter(), ProgressCallback(enabled=show_progress)
     forward = unwrap(model).__dict__.get("forward")
-    started = time.perf_counter()
-    try:
+    with run.begin(directory.to_yaml(config), begun_with, resume=resume) if main else nullcontext(), _explained(out):
+        if main and not run.resumed:
+            directory.write_sources(out, sources)
         trainer = _trainer(
             model,
             args=args,
@@ -187,49 +192,84 @@ def train(
             eval_dataset=held_out,
             processing_class=tokenizer,
             peft_config=adapter,
-            callbacks=[*callbacks, *([tracker] if tracker else []), seen, bar, StopOnDivergence()],
+            callbacks=[*callbacks, *([tracker] if tracker else []), counter, meter, bar, StopOnDivergence()],
+            meter=meter,
         )
         for callback in (*callbacks, tracker):
             if isinstance(callback, PatternTracker):
                 callback.attach(trainer)
-        checkpoint = home.last_checkpoint()
-        outcome = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    except (RuntimeError, MemoryError) as error:
+        started = time.perf_counter()
+        checkpoint = directory.last_checkpoint(out)
+        try:
+            outcome = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        finally:
+            for follower in (counter, bar, tracker):
+                if follower:
+                    follower.close()
+        seconds = time.perf_counter() - started
+        loss = meter.mean(outcome.global_step, args.device)
+        check_result(trainer.model, loss, outcome.global_step)
+
+        rows_seen, tokens_seen = counter.over_ranks(args.device)
+        result = Trained(
+            out,
+            _restored(trainer.model, forward),
+            tokenizer,
+            steps=outcome.global_step,
+            rows=rows_seen,
+            tokens=tokens_seen,
+            loss=loss,
+            seconds=seconds,
+            log=[
+                entry | {"train_loss": loss} if "train_loss" in entry else entry for entry in trainer.state.log_history
+            ],
+            report=stream.report.to_dict(),
+            tracker=tracker,
+            main=main,
+        )
+        _save(trainer, out, main=main)
+        if main:
+            run.finish(f"{to_json(result.to_dict(), indent=1)}\n".encode())
+    return result
+
+
+@contextmanager
+def _explained(out: Path) -> Iterator[None]:
+    """One line that says what to do for what goes wrong while a model trains: no memory, no room on the disk.
+
+    Args:
+        out: The run's directory.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
         if is_out_of_memory(error):
             raise InputError(
                 "out of memory: lower per_device_train_batch_size (and raise gradient_accumulation_steps as much), "
                 "set gradient_checkpointing to true, or train an adapter (lora)"
             ) from error
+        if explained := directory.write_error(error, out):
+            raise explained from error
         raise
-    finally:
-        for follower in (seen, bar, tracker):
-            if follower:
-                follower.close()
-    seconds = time.perf_counter() - started
-    check_result(trainer.model, outcome.training_loss, outcome.global_step)
 
-    rows_seen, tokens_seen = seen.over_ranks(args.device)
-    result = Trained(
-        home.out,
-        _given_back(trainer.model, forward),
-        tokenizer,
-        steps=outcome.global_step,
-        rows=rows_seen,
-        tokens=tokens_seen,
-        loss=outcome.training_loss,
-        seconds=seconds,
-        log=trainer.state.log_history,
-        report=stream.report.to_dict(),
-        tracker=tracker,
-        main=main,
-    )
-    trainer.save_model(str(home.out / MODEL))
-    if main:
-        (home.out / MODEL / "training_args.bin").unlink(missing_ok=True)  # a pickle, and config.yaml says it all
-        with suppress(OSError):
-            (home.out / CHECKPOINTS).rmdir()  # which the trainer makes also for none
-        home.end(result.to_dict())
-    return result
+
+def _save(trainer: SFTTrainer, out: Path, *, main: bool) -> None:
+    """Save the model beside its place and rename it: what is called ``model`` is whole."""
+    unfinished = out / UNFINISHED_MODEL
+    try:
+        trainer.save_model(str(unfinished))  # by all processes: sharded weights are gathered
+        if not main:
+            return
+        (unfinished / "training_args.bin").unlink(missing_ok=True)  # a pickle, and config.yaml says it all
+        shutil.rmtree(out / MODEL, ignore_errors=True)  # of a run that was killed before its result was written
+        unfinished.rename(out / MODEL)
+    finally:
+        if main:
+            shutil.rmtree(unfinished, ignore_errors=True)  # which would fill the disk further
+    with suppress(OSError):
+        (out / CHECKPOINTS).rmdir()  # which the trainer makes even if it saves none
 
 
 def _tracker(track: Mapping[str, Any] | None, out: Path) -> PatternTracker | None:
@@ -285,10 +325,11 @@ def _dataset(stream: ExampleStream) -> Dataset:
 
 def _trainer(model: nn.Module, **options: Any) -> SFTTrainer:
     from transformers import PrinterCallback
-    from trl import SFTTrainer
+
+    from headprint.training.trainer import MeteredTrainer
 
     try:
-        trainer = SFTTrainer(model, **options)
+        trainer = MeteredTrainer(model, **options)
     except (ValueError, TypeError, ImportError) as error:
         if isinstance(error, InputError):
             raise
@@ -297,7 +338,7 @@ def _trainer(model: nn.Module, **options: Any) -> SFTTrainer:
     return trainer
 
 
-def _given_back(model: nn.Module, forward: Any) -> nn.Module:
+def _restored(model: nn.Module, forward: Any) -> nn.Module:
     """The model in evaluation mode, without the forward that TRL and accelerate put in the place of its own."""
     causal = unwrap(model)
     for module in (model, causal):

@@ -76,15 +76,40 @@ def sft_config(settings: Mapping[str, Any], out: Path) -> SFTConfig:
     Raises:
         InputError: A value is not allowed, or two of them contradict one another.
     """
+    from transformers.integrations import integration_utils
     from trl import SFTConfig
 
     prepared = settings.get("packing") or settings.get("eval_packing") or settings.get("shuffle_dataset")
     try:
         # Rows come tokenised; TRL has something left to do only where it packs or shuffles them.
         kwargs = {**(settings.get("dataset_kwargs") or {}), "skip_prepare_dataset": not prepared}
-        return SFTConfig(**{**settings, "output_dir": str(out), "dataset_kwargs": kwargs})
+        config = SFTConfig(**current_names({**settings, "output_dir": str(out), "dataset_kwargs": kwargs}))
+        integration_utils.get_reporting_integration_callbacks(config.report_to)
     except (ValueError, TypeError, ImportError) as error:
         raise InputError(f"SFTConfig: {one_line(error)}") from error
+    for service in config.report_to:
+        installed = getattr(integration_utils, f"is_{service}_available", None)
+        if installed and not installed():
+            raise InputError(
+                f"report_to names {service!r}, which is not installed: pip install {service}, or leave it out"
+            )
+    return config
+
+
+def current_names(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by the names that this version of transformers uses.
+
+    Recent ones warn of ``gradient_checkpointing``, which TRL still has, and call it ``activation_checkpointing``.
+    """
+    from trl import SFTConfig
+
+    names = {field.name for field in fields(SFTConfig)}
+    found = dict(settings)
+    for old in ("gradient_checkpointing", "gradient_checkpointing_kwargs"):
+        new = old.replace("gradient", "activation")
+        if old in found and new in names:
+            found.setdefault(new, found.pop(old))
+    return found
 
 
 def lora_config(given: Mapping[str, Any]) -> LoraConfig:

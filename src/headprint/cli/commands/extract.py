@@ -97,7 +97,8 @@ def extract(
     A run that was stopped goes on from its last finished shard when the same command is given again.
     """
     started = time.perf_counter()
-    with common.working(quiet=quiet) as bars:
+    kept = "finished shards are saved: the same command goes on from there"
+    with common.working(quiet=quiet, when_interrupted=lambda: kept) as bars:
         check(data, split)
         from functools import partial
 

@@ -45,7 +45,8 @@ def study(
     if configs:
         emit({"configs": list(builtin())}) if json_ else print("\n".join(builtin()))
         return
-    with working(quiet=quiet or json_) as bars:
+    kept = "finished jobs are saved: the same command goes on from there"
+    with working(quiet=quiet or json_, when_interrupted=lambda: kept) as bars:
         from headprint.study.run import study as run
 
         results = run(config, out, workers=workers, seeds=seed, show_progress=bars)

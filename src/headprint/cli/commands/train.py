@@ -115,7 +115,7 @@ def train(
     DIR gets model/, trained.json, tracking/ and config.yaml, which replays the run: --config DIR/config.yaml.
     On many devices: accelerate launch -m headprint train ...
     """
-    with common.working(quiet=quiet) as bars:
+    with common.working(quiet=quiet, when_interrupted=lambda: _how_to_go_on(out)) as bars:
         given = _given(config)
         for name, value in (
             *(("model", model), ("data", data), ("split", split), ("limit", limit), ("eval_data", eval_data)),
@@ -146,6 +146,12 @@ def train(
         _tell(trained, json=json, quiet=quiet)
 
 
+def _how_to_go_on(out: Path) -> str:
+    from headprint.training.run_directory import how_to_go_on
+
+    return how_to_go_on(out)
+
+
 def _given(config: Path | None) -> dict[str, Any]:
     """What the configuration says; a word if its data are no longer those that it was written for."""
     if config is None:
@@ -154,8 +160,8 @@ def _given(config: Path | None) -> dict[str, Any]:
     from headprint.training import run_directory as runs
 
     given = runs.arguments(config)
-    kept = runs.read_config(config).get("data_sha256")
-    if kept and "data" in given and fingerprint(given["data"], split=given.get("split", "train")) != kept:
+    content = runs.read_config(config).get("data_sha256")
+    if content and "data" in given and fingerprint(given["data"], split=given.get("split", "train")) != content:
         common.say(f"the data are not those of {config} any more: {given['data']} has changed")
     return given
 
