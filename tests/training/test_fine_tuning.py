@@ -263,6 +263,7 @@ def test_nothing_is_written_for_input_that_is_wrong(tmp_path, model) -> None:
         (ROWS, {"sft": {"max_length": 3}}, "no example is left"),
         (LONG, {"sft": {"max_length": None}}, r"row 1: [\d,]+ tokens, and the model's context is 256"),
         (ROWS, {"sft": {"warmup": 3}}, "did you mean 'warmup_"),
+        (ROWS, {"eval_data": LONG}, r"row 1: [\d,]+ tokens, and the model's context is 256"),
         (ROWS, {"track": {"probes": PROBES, "evry": 2}}, "track: .*evry"),
         (ROWS, {"track": {"probes": PROBES, "limit": 9}}, "9 rows were asked for, there are 4"),
         (ROWS, {"sft": {"assistant_only_loss": True}}, "loss_on='assistant' means nothing"),

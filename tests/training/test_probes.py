@@ -34,7 +34,7 @@ def test_no_random_number_is_used_up() -> None:
 def test_an_iterator_is_read_once_and_measured_again_and_again() -> None:
     model = toy_model("llama", attention="sdpa")
     found = probe(iter(PROBES))
-    found.begin(None, 0)
+    found.begin(model, None, 0)
     first, second = (found.measure(model, step) for step in (0, 1))
     assert first.ids == second.ids == [row["id"] for row in PROBES]
     assert np.array_equal(first.values, second.values)
@@ -55,12 +55,20 @@ def test_a_split_and_a_limit(tmp_path) -> None:
 def test_only_the_sets_up_to_the_step_of_a_resumption_are_taken_up(tmp_path) -> None:
     model = toy_model("llama", attention="sdpa")
     before = probe(PROBES, out=tmp_path)
-    before.begin(None, 0)
+    before.begin(model, None, 0)
     for step in (0, 2, 4):
         before.measure(model, step)
     resumed = probe(PROBES, out=tmp_path)
-    resumed.begin(None, 3)
+    resumed.begin(model, None, 3)
     assert list(resumed.sets) == [0, 2]
     started = probe(PROBES, out=tmp_path)
-    started.begin(None, 0)
+    started.begin(model, None, 0)
     assert started.sets == {}
+
+
+def test_a_row_that_the_model_cannot_read_is_refused_by_name() -> None:
+    model = toy_model("gpt2", n_positions=16)
+    long = {"id": "long", "input_ids": [5] * 17, "labels": [5] * 17}
+    with pytest.raises(InputError, match=r"row 4.*17 tokens"):
+        probe([*PROBES, long]).begin(model, None, 0)
+    probe([*PROBES, long], max_length=16).begin(model, None, 0)

@@ -173,9 +173,11 @@ def train(
         model, tokenizer = _load(str(model), tokenizer, adapter, dtype, attn_implementation, trust_remote_code)
     if args.eos_token and tokenizer is not None:
         tokenizer.eos_token = args.eos_token
-    options: dict[str, Any] = {"loss_on": loss_on(settings), "split": split}
-    if not args.packing:  # TRL cuts what it packs
-        options |= {"max_length": args.max_length, **models.limits(model)}
+    options: dict[str, Any] = {"loss_on": loss_on(settings), "split": split, **models.limits(model)}
+    if args.packing:  # TRL cuts what it packs
+        options["context"] = None
+    else:
+        options["max_length"] = args.max_length
     stream = ExampleStream(data, tokenizer, limit=limit, **options)
     dataset = _dataset(stream)
     held_out = None if eval_data is None else _dataset(ExampleStream(eval_data, tokenizer, **options))

@@ -66,17 +66,19 @@ class Probe:
         if found < wanted or wanted < 1:
             raise self._too_few(found, "there are")
 
-    def begin(self, tokenizer: Any, step: int) -> None:
+    def begin(self, model: nn.Module, tokenizer: Any, step: int) -> None:
         """Tokenise the rows, and take up what a killed run left on disk.
 
         Args:
+            model: To be measured.
             tokenizer: Of the model.
             step: From which training goes on; 0 for a new one.
 
         Raises:
             InputError: A row cannot be used, or the directory holds something else.
         """
-        stream = ExampleStream(self.source, tokenizer, max_length=self.max_length, split=self.split, limit=self.limit)
+        options: dict[str, Any] = {"max_length": self.max_length, "split": self.split, "limit": self.limit}
+        stream = ExampleStream(self.source, tokenizer, **options, **models.limits(model))
         self._examples = [{"id": e.id, "input_ids": e.input_ids, "labels": e.labels} for e in stream]
         if self.limit is not None and len(self._examples) < self.limit:
             raise self._too_few(len(self._examples), f"{stream.report}; usable are")

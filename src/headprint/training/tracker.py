@@ -187,7 +187,7 @@ class PatternTracker(TrainerCallback):  # type: ignore[misc]  # transformers is 
         if not state.is_world_process_zero:
             return
         for probe in self._probes.values():
-            probe.begin(self._tokenizer or kwargs.get("processing_class"), step)
+            probe.begin(model, self._tokenizer or kwargs.get("processing_class"), step)
         if self.schedule.due(step) and step not in self.steps:
             self._measure(args, state, control, model)
 
