@@ -13,7 +13,7 @@ import numpy as np
 from headprint.base.errors import InputError
 from headprint.base.options import CorrelationMethod, PatternKind
 from headprint.patterns import statistics
-from headprint.patterns.storage import reader as store
+from headprint.patterns.storage.pattern_file import load_pattern, save_pattern
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -169,7 +169,7 @@ class Pattern:
         Raises:
             InputError: If the file cannot be written there.
         """
-        store.save_pattern(path, self.values, kind=self.kind, provenance=self.provenance)
+        save_pattern(path, self.values, kind=self.kind, provenance=self.provenance)
 
     @classmethod
     def load(cls, path: str | Path) -> Pattern:
@@ -178,7 +178,7 @@ class Pattern:
         Raises:
             InputError: If the file is missing, broken, or not a pattern.
         """
-        values, kind, provenance = store.load_pattern(path)
+        values, kind, provenance = load_pattern(path)
         return cls(values, provenance, kind)
 
 

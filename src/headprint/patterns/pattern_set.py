@@ -23,8 +23,8 @@ import numpy as np
 from headprint.base.errors import InputError
 from headprint.base.options import Placement
 from headprint.patterns.pattern import ONE_ARCHITECTURE, Head, Pattern
-from headprint.patterns.storage import reader as store
 from headprint.patterns.storage.manifest import holds_manifest
+from headprint.patterns.storage.reader import StoredSet
 from headprint.patterns.storage.shards import InMemory, Shard, Shards, read_labels, take_levels
 from headprint.patterns.storage.writer import PatternSetWriter
 
@@ -90,7 +90,7 @@ class PatternSet:
         Raises:
             InputError: If the directory is missing, foreign, damaged, or unfinished.
         """
-        stored = store.StoredSet.open(directory, partial=partial)
+        stored = StoredSet.open(directory, partial=partial)
         self = cls.__new__(cls)
         self._source, self.provenance = stored, dict(stored.manifest["provenance"])
         if stored.manifest["report"]:
@@ -110,7 +110,7 @@ class PatternSet:
         directory = Path(directory)
         if holds_manifest(directory):
             source = self._source
-            if isinstance(source, store.StoredSet) and source.directory.samefile(directory):
+            if isinstance(source, StoredSet) and source.directory.samefile(directory):
                 raise InputError(f"{directory} is where this set was read from: choose another")
             if not overwrite:
                 raise InputError(

@@ -1,34 +1,39 @@
 """The manifest of a pattern set: what decides its numbers, where they come from, what is done.
 
-``manifest.json`` holds format, format_version, layers, heads, settings, provenance, complete and,
-once the set is complete, shards (a list of file and rows) and report.
+``manifest.json`` holds format, format_version, layers, heads, settings, provenance, complete and, once the set is
+complete, shards (a list of file, rows and sha256) and report. What is read is checked throughout: whoever has a
+:data:`Manifest` can rely on its types, and the names of its files lead nowhere but to shards beside it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from headprint.base.errors import InputError
-from headprint.base.files import to_json, write_atomically
+from headprint.base.files import read_json, write_atomically
 from headprint.base.settings import canonical
-from headprint.patterns.storage.shards import rows_of_shard
+from headprint.patterns.storage.shard_file import DamagedShard, read_footer, shard_index, shard_name
 
-PATTERN_SET = "headprint pattern set"
-FORMAT_VERSION = 1
+FORMAT = "headprint pattern set"
+FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
-SHARD_NAME = re.compile(r"part-(\d{5,})\.parquet")
+
+_MOST = 1 << 24
+"""Layers, heads, and examples of a shard: more is damage, and would exhaust the memory before it is noticed."""
+
+_FIX = "restore the manifest from a copy, or remove the directory and extract again"
 
 Manifest = dict[str, Any]
 
 
 def new_manifest(*, layers: int, heads: int, settings: dict[str, Any], provenance: dict[str, Any]) -> Manifest:
-    """The manifest of a set that has nothing yet."""
+    """Make the manifest of a set that has nothing yet."""
     return {
-        "format": PATTERN_SET,
+        "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "layers": layers,
         "heads": heads,
@@ -41,52 +46,55 @@ def new_manifest(*, layers: int, heads: int, settings: dict[str, Any], provenanc
 
 
 def holds_manifest(directory: Path) -> bool:
-    """Whether a pattern set is there, or was begun there."""
+    """Return whether a pattern set is there, or was begun there."""
     return (directory / MANIFEST).is_file()
 
 
 def read_manifest(directory: Path) -> Manifest:
-    """The manifest of a pattern set.
+    """Read the manifest of a pattern set.
 
     Raises:
-        InputError: There is none, or it is foreign, damaged or too new.
+        InputError: There is none, or it is foreign, damaged, or of another version.
     """
     if not directory.is_dir():
         raise InputError(f"there is no directory {directory}")
+    if not holds_manifest(directory):
+        raise InputError(f"{directory} is not a pattern set: it has no {MANIFEST}")
     path = directory / MANIFEST
-    manifest: Manifest = {}
     try:
-        manifest = json.loads(path.read_text("utf-8"))
-        ours = manifest["format"] == PATTERN_SET
-    except FileNotFoundError:
-        raise InputError(f"{directory} is not a pattern set: it has no {MANIFEST}") from None
-    except (OSError, ValueError, KeyError, TypeError):
-        ours = False
-    if not ours:
-        raise InputError(f"{path} is not a pattern set's manifest, or it is damaged: give another directory")
-    check_version(path, manifest["format_version"])
+        manifest = read_json(path)
+    except InputError as error:
+        raise InputError(f"{error}: the manifest is damaged; {_FIX}") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise InputError(f"{path} is not a pattern set's manifest: give another directory")
+    check_version(path, manifest.get("format_version"), again="remove the directory and extract again")
+    if problem := _problem(manifest):
+        raise InputError(f"{path} is damaged ({problem}); {_FIX}")
     return manifest
 
 
 def shards_on_disk(directory: Path, manifest: Manifest) -> dict[int, dict[str, Any]]:
-    """The shards that are whole and were made with these settings: index -> file and rows."""
-    stamp = settings_hash(manifest)
+    """Find the shards that are whole and in place: index -> file, rows and sha256."""
+    settings = settings_hash(manifest)
     shards = {}
     for path in directory.iterdir():
-        match = SHARD_NAME.fullmatch(path.name)
-        rows = rows_of_shard(path, stamp) if match else None
-        if match and rows is not None:
-            shards[int(match[1])] = {"file": path.name, "rows": rows}
+        index = shard_index(path.name)
+        if index is not None:
+            try:
+                footer = read_footer(path, index=index, settings=settings)
+            except DamagedShard:
+                continue
+            shards[index] = {"file": path.name, "rows": footer.rows, "sha256": footer.digest}
     return dict(sorted(shards.items()))
 
 
 def decisive(manifest: Manifest) -> dict[str, Any]:
-    """All that decides a set's numbers, as one mapping."""
+    """Return all that decides a set's numbers, as one mapping."""
     return {**manifest["settings"], "layers": manifest["layers"], "heads": manifest["heads"]}
 
 
 def settings_hash(manifest: Manifest) -> str:
-    """SHA-256 of what decides a set's numbers; every shard carries it."""
+    """Return the SHA-256 of what decides a set's numbers; every shard carries it."""
     return hashlib.sha256(canonical(decisive(manifest)).encode()).hexdigest()
 
 
@@ -96,11 +104,45 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
 
 
 def to_bytes(manifest: Manifest) -> bytes:
-    """The content of ``manifest.json``."""
-    return f"{to_json(manifest, indent=2)}\n".encode()
+    """Return the content of ``manifest.json``."""
+    return f"{json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False)}\n".encode()
 
 
-def check_version(path: str | Path, version: int) -> None:
-    """Refuses what a newer headprint wrote."""
-    if version > FORMAT_VERSION:
+def check_version(path: str | Path, version: Any, *, again: str) -> None:
+    """Refuse what another version of headprint wrote.
+
+    Args:
+        path: The file, for the message.
+        version: As found there.
+        again: How to make it again, for the message.
+    """
+    if version == FORMAT_VERSION and isinstance(version, int):
+        return
+    if isinstance(version, int) and version > FORMAT_VERSION:
         raise InputError(f"{path} was written by a newer headprint (format {version}): upgrade to read it")
+    raise InputError(f"{path} is of an older format ({version!r}; this headprint reads {FORMAT_VERSION}): {again}")
+
+
+def _problem(manifest: Mapping[str, Any]) -> str | None:
+    """What is wrong with a manifest of this version, if anything."""
+    kinds = {"settings": dict, "provenance": dict, "report": dict, "shards": list, "complete": bool}
+    for name, kind in kinds.items():
+        if not isinstance(manifest.get(name), kind):
+            return f"{name} is missing or of another type"
+    for name in ("layers", "heads"):
+        if not _is_count(manifest.get(name)):
+            return f"{name} is {manifest.get(name)!r}"
+    for index, shard in enumerate(manifest["shards"]):
+        if not isinstance(shard, dict) or shard.get("file") != shard_name(index):
+            return f"the name of shard {index} is not {shard_name(index)}"
+        if not _is_count(shard.get("rows")) or not isinstance(shard.get("sha256"), str):
+            return f"rows or sha256 of shard {index}"
+    try:
+        canonical(manifest).encode()
+    except (ValueError, RecursionError) as error:  # NaN, half of a surrogate pair, or nested too deeply
+        return str(error)
+    return None
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST

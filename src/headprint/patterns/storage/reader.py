@@ -1,24 +1,14 @@
-"""Files: one pattern is a safetensors file, a pattern set is a directory of Parquet shards.
-
-A pattern set directory holds ``part-00000.parquet``, ``part-00001.parquet``, ...
-(:mod:`headprint.patterns.storage.shards`) and ``manifest.json`` (:mod:`headprint.patterns.storage.manifest`). Here it
-is read; :mod:`headprint.patterns.storage.writer` writes it, and :mod:`headprint.patterns.storage.pattern_file` is the
-single pattern's file.
-"""
+"""Reads a pattern set: the manifest at once, a shard when it is asked for."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-
 from headprint.base.errors import InputError
 from headprint.patterns.storage.manifest import Manifest, read_manifest, settings_hash, shards_on_disk
-from headprint.patterns.storage.pattern_file import load_pattern, save_pattern
-from headprint.patterns.storage.shards import Shard, read_shard, rows_of_shard
-
-__all__ = ["StoredSet", "load_pattern", "save_pattern"]
+from headprint.patterns.storage.shard_file import DamagedShard, Footer, read_footer, read_shard
+from headprint.patterns.storage.shards import Shard
 
 
 @dataclass(frozen=True)
@@ -28,32 +18,34 @@ class StoredSet:
     Attributes:
         directory: Where it lies.
         manifest: The content of manifest.json; of an unfinished set, with the shards found so far.
+        indices: The shards' places in the set; of an unfinished one, with gaps.
     """
 
     directory: Path
     manifest: Manifest
+    indices: tuple[int, ...]
 
     @classmethod
     def open(cls, directory: str | Path, *, partial: bool = False) -> StoredSet:
-        """Opens a complete set, or with ``partial`` whatever an unfinished one has so far.
+        """Open a complete set, or with ``partial`` whatever an unfinished one has so far.
 
         Raises:
-            InputError: If the directory is missing, foreign or unfinished, or lacks a shard.
+            InputError: The directory is missing, foreign or unfinished, or a shard is missing, not whole, or of another
+                run. Damage within a shard is found when it is read.
         """
         directory = Path(directory)
         manifest = read_manifest(directory)
         if not manifest["complete"]:
-            found = list(shards_on_disk(directory, manifest).values())
+            found = shards_on_disk(directory, manifest)
             if not partial:
                 raise InputError(
                     f"{directory} is unfinished ({len(found)} shards so far): run the same command "
                     "again to finish it, or open it with partial=True"
                 )
-            manifest = {**manifest, "shards": found}
-        stored = cls(directory, manifest)
-        for shard in manifest["shards"]:
-            if not (directory / shard["file"]).is_file():
-                raise stored._damaged(shard["file"], "it is missing")
+            return cls(directory, {**manifest, "shards": list(found.values())}, tuple(found))
+        stored = cls(directory, manifest, tuple(range(len(manifest["shards"]))))
+        for position in stored.indices:
+            stored._check_footer(position)
         return stored
 
     @property
@@ -67,33 +59,50 @@ class StoredSet:
         return self.manifest["layers"], self.manifest["heads"]
 
     def read(self, index: int) -> Shard:
-        """Reads one shard whole.
+        """Read one shard whole.
 
         Raises:
-            InputError: If the file is damaged or was made by another run.
+            InputError: The file is missing, damaged, or not the one that was written.
         """
         return self._read(index, levels=True)
 
     def read_labels(self, index: int) -> Shard:
-        """Reads one shard's ids, losses and tokens; its ``values`` are left empty.
+        """Read one shard's ids, losses and tokens; its ``values`` are left empty.
 
         Raises:
-            InputError: If the file is damaged or was made by another run.
+            InputError: The file is missing, damaged, or not the one that was written.
         """
         return self._read(index, levels=False)
 
-    def _read(self, index: int, *, levels: bool) -> Shard:
-        name = self.manifest["shards"][index]["file"]
-        path = self.directory / name
-        if rows_of_shard(path, settings_hash(self.manifest)) != self.rows[index]:
-            raise self._damaged(name, "it is cut short, or was made by another run")
+    def _check_footer(self, position: int) -> None:
+        path, index = self._place(position)
         try:
-            return read_shard(path, self.shape, levels=levels)
-        except (OSError, pa.ArrowException) as error:
-            raise self._damaged(name, str(error).splitlines()[0]) from error
+            self._check_same(position, read_footer(path, index=index, settings=settings_hash(self.manifest)))
+        except DamagedShard as damage:
+            raise _refused(path, damage) from damage
 
-    def _damaged(self, name: str, why: str) -> InputError:
-        return InputError(
-            f"{self.directory / name} cannot be used: {why}; delete that file if it is there "
-            "and run the same command again, which redoes this shard only"
-        )
+    def _read(self, position: int, *, levels: bool) -> Shard:
+        path, index = self._place(position)
+        try:
+            footer, shard = read_shard(
+                path, self.shape, index=index, settings=settings_hash(self.manifest), levels=levels
+            )
+            self._check_same(position, footer)
+        except DamagedShard as damage:
+            raise _refused(path, damage) from damage
+        return shard
+
+    def _place(self, position: int) -> tuple[Path, int]:
+        return self.directory / self.manifest["shards"][position]["file"], self.indices[position]
+
+    def _check_same(self, position: int, footer: Footer) -> None:
+        listed = self.manifest["shards"][position]
+        if (footer.rows, footer.digest) != (listed["rows"], listed["sha256"]):
+            raise DamagedShard("it is not the shard that the manifest lists")
+
+
+def _refused(path: Path, damage: DamagedShard) -> InputError:
+    return InputError(
+        f"{path} cannot be used: {damage}; delete that file if it is there "
+        "and run the same command again, which redoes this shard only"
+    )

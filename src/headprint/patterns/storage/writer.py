@@ -23,7 +23,8 @@ from headprint.patterns.storage.manifest import (
     to_bytes,
     write_manifest,
 )
-from headprint.patterns.storage.shards import SHARD_GLOB, Shard, write_shard
+from headprint.patterns.storage.shard_file import SHARD_GLOB, shard_name, write_shard
+from headprint.patterns.storage.shards import Shard
 
 if TYPE_CHECKING:
     from headprint.base.shapes import Levels, Losses, TokenCounts
@@ -115,10 +116,9 @@ class PatternSetWriter:
         shape = (self.manifest["layers"], self.manifest["heads"])
         if values.shape[1:] != shape:
             raise ValueError(f"expected levels of shape (n, {shape[0]}, {shape[1]}): {values.shape}")
-        name = f"part-{index:05d}.parquet"
-        shard = Shard(ids, values, losses, tokens)
-        write_shard(self.directory / name, shard, settings_hash(self.manifest))
-        self._shards[index] = {"file": name, "rows": len(ids)}
+        path, shard = self.directory / shard_name(index), Shard(ids, values, losses, tokens)
+        footer = write_shard(path, shard, index=index, settings=settings_hash(self.manifest))
+        self._shards[index] = {"file": path.name, "rows": footer.rows, "sha256": footer.digest}
 
     def close(self, report: dict[str, Any]) -> None:
         """Marks the set complete and lets others write.
