@@ -1,8 +1,9 @@
 """Data: rows from any source, and the tokens and labels that training would see.
 
-:mod:`~headprint.data.rows` reads rows, from files, the hub, memory or a registered :mod:`source
-<headprint.data.sources>`; :mod:`~headprint.data.tokenization` and :mod:`~headprint.data.chat` turn one into tokens and
-labels, as TRL does; :class:`ExampleStream` does both for a whole data set and reports what became of its rows.
+:mod:`~headprint.data.rows` reads rows from files, the hub, memory or a source that another package registers
+(:mod:`~headprint.data.sources`); :mod:`~headprint.data.tokenization` and :mod:`~headprint.data.chat` turn a row into
+tokens and labels, as TRL does; :class:`ExampleStream` does both for a whole data set and reports what became of its
+rows.
 """
 
 from headprint.data.chat import Tokenizer

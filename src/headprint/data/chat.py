@@ -1,11 +1,11 @@
-"""Conversations to token ids, and which of the tokens the assistant said.
+"""Turn conversations into token ids, and find the tokens that the assistant says.
 
-The exact way is the one of TRL's `assistant_only_loss`: the chat template encloses what the
-assistant says in `{% generation %}` … `{% endgeneration %}`. Few published templates do. For those
-that do not, TRL carries marked versions of many (which may also render differently: Qwen3's keeps
-every thinking block), and refuses the rest. Here the rest is tried by prefixes: the assistant's
-turn i is what rendering messages 0..i adds to rendering messages 0..i-1 with the generation prompt,
-if each of these is literally the beginning of the next and of the whole. Otherwise it is refused.
+The exact way is that of TRL's ``assistant_only_loss``: the chat template encloses what the assistant says in
+``{% generation %}`` … ``{% endgeneration %}``. Few published templates do. For many of the others TRL ships marked
+versions (which may render differently: Qwen3's keeps every thinking block), and it refuses the rest. Here the rest is
+tried by prefixes: the assistant's turn i is what rendering messages 0..i adds to rendering messages 0..i-1 with the
+generation prompt, provided that each rendering is a literal prefix of the next and of the whole. Otherwise the row is
+refused.
 """
 
 import re
@@ -16,11 +16,11 @@ from typing import Any, Literal, TypeAlias
 from headprint.base.errors import InputError, missing_extra
 
 Tokenizer: TypeAlias = Any
-"""A transformers tokenizer. (Its own annotations unite everything that a call may return.)"""
+"""A transformers tokenizer, whose own annotations are too wide to be of use: a union of all that a call may return."""
 
 Messages: TypeAlias = Sequence[Mapping[str, Any]]
 TurnsBy: TypeAlias = Literal["markers", "trl", "prefix"]
-"""How assistant turns are found: the template's own markers, TRL's version of it, prefixes."""
+"""How assistant turns are found: by the template's own markers, by TRL's version of the template, or by prefixes."""
 
 _MARKER = re.compile(r"\{%-?\s*generation\s*-?%\}")
 _FIX = "add {% generation %} markers to it, give prompt+completion rows, or set loss_on='all'"
@@ -34,18 +34,17 @@ def encode(
     add_generation_prompt: bool = False,
     **options: Any,
 ) -> list[int]:
-    """Token ids of a conversation; `options` go to the chat template (`tools`, …)."""
+    """Return the token ids of a conversation; ``options`` go to the chat template (``tools``, …)."""
     options |= {"chat_template": template, "add_generation_prompt": add_generation_prompt}
     ids: list[int] = _apply(messages, tokenizer, return_dict=True, **options)["input_ids"]
     return ids
 
 
 def encode_with_turns(messages: Messages, tokenizer: Tokenizer, **options: Any) -> tuple[list[int], list[int]]:
-    """Token ids of a conversation, and 1 where the assistant speaks (0 elsewhere), of one length.
+    """Return the token ids of a conversation, and a mask of the same length: 1 where the assistant speaks, else 0.
 
     Raises:
-        InputError: The template tells the assistant's tokens apart neither by markers nor by
-            prefixes.
+        InputError: Neither markers nor prefixes show which tokens are the assistant's.
     """
     turns_by, template = training_template(tokenizer)
     if turns_by == "prefix":
@@ -56,13 +55,13 @@ def encode_with_turns(messages: Messages, tokenizer: Tokenizer, **options: Any) 
 
 
 def training_template(tokenizer: Tokenizer) -> tuple[TurnsBy, str | None]:
-    """How this tokenizer's assistant turns are found, and TRL's template if that is how.
+    """Return how this tokenizer's assistant turns are found, and TRL's template if it is the one to use.
 
-    TRL is asked only about a template without markers. Without TRL installed such a template is
-    refused rather than read by prefixes: the numbers must not depend on what is installed.
+    TRL is asked only about a template without markers. If TRL is not installed, such a template is refused rather
+    than read by prefixes: results must not depend on what is installed.
 
     Raises:
-        InputError: The tokenizer has no template; or TRL is wanted and is not installed.
+        InputError: The tokenizer has no template; or TRL is needed and not installed.
     """
     own = _own_template(tokenizer)
     default = own["default"] if isinstance(own, dict) else own
@@ -135,7 +134,7 @@ def _own_template(tokenizer: Tokenizer) -> str | dict[str, str]:
 
 
 def _apply(messages: Messages, tokenizer: Tokenizer, **options: Any) -> Any:
-    """`apply_chat_template`, with what the template raises about its messages made one line."""
+    """Call ``apply_chat_template``; what the template raises about the messages becomes one line."""
     from jinja2 import TemplateError
 
     _own_template(tokenizer)

@@ -1,7 +1,7 @@
-"""A data set as a stream of examples: read, tokenised, cut, counted.
+"""A data set as a stream of examples: read, tokenised, cut to length and counted.
 
-`headprint.data.rows` reads, `headprint.data.tokenization` tokenises; here are the rules that concern more than one
-row: unique ids, over-long rows, rows without a token to learn, and the report of all that.
+:mod:`headprint.data.rows` reads and :mod:`headprint.data.tokenization` tokenises. Here are the rules for the data set
+as a whole: unique ids, rows that are too long or have no token to learn, and the report of what became of each.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,16 +24,16 @@ _NAMED = 5  # places kept for messages, of each kind
 
 @dataclass(slots=True)
 class Report:
-    """What became of the rows: `read = kept + dropped_long + dropped_unsupervised`.
+    """Counts of what became of the rows: ``read = kept + dropped_long + dropped_unsupervised``.
 
     Attributes:
         read: Rows read.
         kept: Examples yielded.
-        cut: Of those, the ones shortened to `max_length`.
-        dropped_long: Rows over `max_length`, with `overlong="drop"`.
-        dropped_unsupervised: Rows without a token to learn (after the cut, and not counting the
-            first token, which nothing predicts).
-        places: The first few places of each kind of `cut` and `dropped_*`.
+        cut: Of those, the ones shortened to ``max_length``.
+        dropped_long: Rows over ``max_length``, with ``overlong="drop"``.
+        dropped_unsupervised: Rows without a token to learn, after the cut; the first token does not count, since
+            nothing predicts it.
+        places: The first few places of each kind of ``cut`` and ``dropped_*``.
     """
 
     read: int = 0
@@ -44,18 +44,18 @@ class Report:
     places: dict[str, list[str]] = field(default_factory=dict)
 
     def count(self, kind: str, place: str) -> None:
-        """Add one row of a `kind` that is named in messages."""
+        """Count one row of a ``kind``, and remember its place for messages."""
         setattr(self, kind, getattr(self, kind) + 1)
         named = self.places.setdefault(kind, [])
         if len(named) < _NAMED:
             named.append(place)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types, for JSON."""
+        """Return plain types, for JSON."""
         return asdict(self)
 
     def __str__(self) -> str:
-        """One line, for people."""
+        """Describe the counts in one line."""
         kinds = {
             "cut": "cut to max_length",
             "dropped_long": "dropped: over max_length",
@@ -70,10 +70,12 @@ class Report:
 
 
 class ExampleStream:
-    """The examples of a data set, in input order, read and tokenised as they are asked for.
+    """The examples of a data set in input order, read and tokenised on demand.
 
-    Iterating again reads again. `report` tells what became of the rows of the latest iteration,
-    and fills as it goes.
+    Iterating again reads the source again.
+
+    Attributes:
+        report: What became of the rows of the latest iteration; it fills up while that runs.
     """
 
     def __init__(
@@ -89,25 +91,25 @@ class ExampleStream:
         context: int | None = None,
         vocabulary: int | None = None,
     ) -> None:
-        """Set what to read and how; nothing is read yet.
+        """Set what to read and how, without reading anything yet.
 
         Args:
-            source: As `headprint.data.rows.read_rows`; an iterator is read into a list first.
-            tokenizer: A transformers tokenizer; None if every row has `input_ids` and `labels`.
-            max_length: The most tokens an example may have; None for no limit.
-            overlong: Cut longer rows at the end (as TRL does) or drop them.
-            loss_on: Where the loss is. "auto": on the completion, on the assistant's turns of
-                `messages`, on all of `text`. "completion", "assistant" and "all" are TRL's
-                `completion_only_loss=True`, `assistant_only_loss=True`, and neither.
-            split: Which split of a folder, hub id or `DatasetDict`.
-            limit: Read the first `limit` rows only.
-            context: Tokens that the model reads at most; a longer row, after the cut, is refused.
-            vocabulary: Token ids and labels must be below this. With a model, pass both of
-                `headprint.models.limits`: `ExampleStream(..., **limits(model))`.
+            source: As for :func:`headprint.data.read_rows`; an iterator is read into a list first.
+            tokenizer: A transformers tokenizer; None if every row has ``input_ids`` and ``labels``.
+            max_length: Tokens of an example at most; None for no limit.
+            overlong: What to do with longer rows: cut them at the end, as TRL does, or drop them.
+            loss_on: Which tokens carry loss. ``"auto"``: the completion, the assistant's turns of ``messages``, all of
+                ``text``. ``"completion"``, ``"assistant"`` and ``"all"`` are TRL's ``completion_only_loss=True``,
+                ``assistant_only_loss=True``, and neither.
+            split: Which split of a folder, a hub id, a ``DatasetDict`` or a registered source.
+            limit: Read only the first N rows; None for all.
+            context: Tokens that the model can read; a row that is longer, after the cut, is refused.
+            vocabulary: Token ids and labels must be below this. With a model, pass both as
+                ``ExampleStream(..., **headprint.models.limits(model))``.
 
         Raises:
-            InputError: An option is out of range; while iterating, a row is broken or more than the
-                model can read, two rows have the same id, or, at the end, no example is left.
+            InputError: An option is out of range. While iterating: a row is broken or more than the model can read,
+                two rows have the same id, or, at the end, no example is left.
         """
         if max_length is not None and max_length < 2:
             raise InputError(f"max_length is {max_length}; it must be 2 tokens at least")
@@ -129,7 +131,7 @@ class ExampleStream:
         self.report = Report()
 
     def __iter__(self) -> Iterator[Example]:
-        """Read from the beginning, with a new `report`."""
+        """Read from the beginning, with a new ``report``."""
         report = self.report = Report()
         seen = _Seen()
         named = True
@@ -154,7 +156,7 @@ class ExampleStream:
             raise InputError(f"no example is left: {report}; check max_length and the rows named")
 
     def _tokenised(self) -> Iterator[tuple[Row, tuple[list[int], list[int]] | InputError]]:
-        """Each row with its tokens or its error, for the reader to raise when it is that row's turn."""
+        """Yield each row with its tokens or its error, which is raised when it is that row's turn."""
         rows = islice(read_rows(self.source, split=self.split), self.limit)
         for some in _batched(rows, _TOKENISED):
             yield from zip(some, tokenize_rows(some, self.tokenizer, loss_on=self.loss_on), strict=True)
@@ -176,7 +178,7 @@ class ExampleStream:
         return example
 
     def _refuse_duplicate(self, place: str, own: str) -> None:
-        """Find the first row of this id by reading again; it is this one if only hashes met."""
+        """Find the first row with this id by reading again; if it is this one, only the hashes collided."""
         rows = read_rows(self.source, split=self.split)
         first = next(row.place for row in rows if own_id(row) == own)
         if first != place:
@@ -184,7 +186,7 @@ class ExampleStream:
 
 
 def _batched(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
-    """So many rows at a time; what stands before a broken row comes out before its error does."""
+    """Yield ``size`` rows at a time; rows before a broken one are yielded before its error is raised."""
     some: list[Row] = []
     try:
         for row in rows:
@@ -201,7 +203,7 @@ def _batched(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
 
 
 class _Seen:
-    """Hashes of the ids met so far: 8 bytes each, sorted, but for a small set of the newest."""
+    """The hashes of all ids so far: 8 bytes each in a sorted array, the newest in a small set."""
 
     block = 1 << 16
 
@@ -210,7 +212,7 @@ class _Seen:
         self._new: set[int] = set()
 
     def add(self, value: str) -> bool:
-        """Add one; True if its hash was there before (the caller confirms that the value was)."""
+        """Add one and return whether its hash was there before; the caller checks whether the value was."""
         key = hash(value)
         at = int(np.searchsorted(self._old, key))
         if key in self._new or (at < len(self._old) and self._old[at] == key):

@@ -1,17 +1,17 @@
-"""One row to token ids and labels: exactly those that TRL's `SFTTrainer` would train on.
+"""Turn a row into token ids and labels: exactly those that TRL's ``SFTTrainer`` would train on.
 
     prompt + completion     text or lists of messages; loss on the completion
     messages                a conversation through the chat template; loss on the assistant's turns
     text                    loss on every token
     input_ids + labels      as they are
 
-What that means, from TRL 1.16 (`SFTTrainer._prepare_dataset`, https://github.com/huggingface/trl):
-plain text gets the end-of-text token unless it ends with it; prompt and completion are tokenised
-*together*, and the completion begins at the first token that differs from those of the prompt alone
-(so a token that straddles the border is learned); a conversation gets no token beyond its template.
+As in TRL 1.16 (``SFTTrainer._prepare_dataset``, https://github.com/huggingface/trl), plain text gets the end-of-text
+token unless it ends with it; prompt and completion are tokenised *together*, and the completion begins at the first
+token that differs from those of the prompt alone (so a token that straddles the border is learned); a conversation
+gets no token beyond its template.
 
-Plain text of many rows goes through a fast tokenizer in one call, which costs a third of a call for
-each and encodes every text by itself all the same.
+The plain text of many rows goes through a fast tokenizer in one call: that takes a third of the time of one call for
+each, and still encodes every text on its own.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +28,7 @@ from headprint.data.rows import Row
 IGNORE = -100
 """The label of a token without loss, as in PyTorch and transformers."""
 
-"""Where the loss is; see `headprint.data.examples.ExampleStream`."""
+"""Where the loss is; see ``headprint.data.examples.ExampleStream``."""
 
 _Data: TypeAlias = dict[str, Any]
 _Tokens: TypeAlias = tuple[list[int], list[int]]
@@ -41,10 +41,10 @@ class Example:
     """One row as the model sees it.
 
     Attributes:
-        id: The row's `id`, or its number in the source (from 0) if the rows have none.
+        id: The row's ``id``, or its number in the source (from 0) if the rows have none.
         input_ids: Token ids, length T.
-        labels: Length T: `labels[i]` is the target *at* position i, predicted from position i-1;
-            -100 where there is no loss. Not shifted, as transformers has it.
+        labels: Length T: ``labels[i]`` is the target *at* position i, predicted from position i-1; -100 where there
+            is no loss. Not shifted, as in transformers.
     """
 
     id: str
@@ -53,7 +53,7 @@ class Example:
 
     @property
     def supervised(self) -> int:
-        """How many tokens are learned; the first is never predicted."""
+        """The number of tokens that carry loss; the first never does, since nothing predicts it."""
         return len(self.labels) - 1 - self.labels[1:].count(IGNORE) if self.labels else 0
 
 
@@ -91,7 +91,7 @@ def check_limits(
 
 
 class _Texts(NamedTuple):
-    """Plain text that is still to be encoded: the whole row, and its prompt if that carries no loss."""
+    """Plain text yet to be encoded: the whole row, and its prompt if that carries no loss."""
 
     whole: str
     prompt: str | None = None
@@ -104,11 +104,11 @@ def tokenize_row(
     loss_on: LossOn = "auto",
     example_id: str = "0",
 ) -> Example:
-    """One row to its tokens and labels, uncut.
+    """Turn one row into its tokens and labels, at full length.
 
     Raises:
         InputError: The row lacks a field or holds a wrong type, or its loss cannot be where
-            `loss_on` says; with the row's place.
+            ``loss_on`` says; with the row's place.
     """
     (found,) = tokenize_rows([row], tokenizer, loss_on=loss_on)
     if isinstance(found, InputError):
@@ -119,7 +119,7 @@ def tokenize_row(
 def tokenize_rows(
     rows: Sequence[Row], tokenizer: Tokenizer | None, *, loss_on: LossOn = "auto"
 ) -> list[_Tokens | InputError]:
-    """The same of many rows: of each its tokens and labels, or what is wrong with it."""
+    """Turn many rows into tokens and labels at once; a row that is broken gives its error instead."""
     read = [_read(row, tokenizer, loss_on) for row in rows]
     texts = [text for found in read if isinstance(found, _Texts) for text in found if text is not None]
     encoded = iter(_encode(texts, tokenizer))
@@ -138,7 +138,7 @@ def _read(row: Row, tokenizer: Tokenizer | None, loss_on: LossOn) -> _Tokens | _
 
 
 def _read_format(data: _Data) -> Callable[..., _Tokens | _Texts]:
-    """The reader for what the row has, in TRL's order of preference."""
+    """Choose the reader for the fields that the row has, in TRL's order of preference."""
     if "input_ids" in data:
         return _tokenised
     pair = [name for name in ("prompt", "completion") if name in data]
@@ -218,7 +218,7 @@ def _learned(texts: _Texts, encoded: Iterator[list[int]]) -> _Tokens:
 
 
 def _encode(texts: list[str], tokenizer: Tokenizer) -> list[list[int]]:
-    """Token ids of each text."""
+    """Return the token ids of each text."""
     if texts and getattr(tokenizer, "is_fast", False):
         # The masks that are not asked for are not made.
         every: list[list[int]] = tokenizer(
@@ -239,7 +239,7 @@ def _ended(text: str, tokenizer: Tokenizer) -> str:
 
 
 def _mask_prompt(prompt_ids: list[int], ids: list[int], labels: list[int]) -> list[int]:
-    """No loss on what `ids` has in common with the prompt alone."""
+    """Remove the loss from the tokens that ``ids`` has in common with the prompt alone."""
     shorter = min(len(prompt_ids), len(ids))
     length = next((at for at in range(shorter) if prompt_ids[at] != ids[at]), shorter)
     return [IGNORE] * length + labels[length:]
@@ -250,7 +250,7 @@ def _mask_others(turns: list[int], ids: list[int]) -> list[int]:
 
 
 def template_options(data: _Data) -> dict[str, Any]:
-    """What a row says of how its conversation is to be rendered."""
+    """Return what a row says about rendering its conversation: ``tools`` and ``chat_template_kwargs``."""
     tools = data.get("tools")
     if isinstance(tools, str):
         import json

@@ -3,7 +3,8 @@
     rows = headprint.lab.task_rows("math", n=200)
     model = AutoModelForCausalLM.from_pretrained(headprint.lab.model_path())
 
-Nothing here imports torch; the pretraining does, in `headprint.lab.pretrain`.
+Elsewhere in headprint it is an ordinary data source (``lab:math``), model (``lab``) and scorer (``lab``). Nothing here
+imports torch, except for the pretraining (:mod:`headprint.lab.pretrain`).
 """
 
 from importlib.resources import files
@@ -18,16 +19,16 @@ _ROWS = 1000
 
 
 def task_rows(name: str, split: str = "train", *, n: int = 1000, seed: int = 0) -> list[Row]:
-    """Rows of a task, in TRL's prompt/completion convention.
+    """Generate rows of a task, in TRL's prompt/completion convention.
 
     Args:
-        name: one of `TASKS`.
-        split: "train" or "test"; they share no item.
-        n: number of rows.
-        seed: same seed, same rows.
+        name: A task, one of :data:`TASKS`.
+        split: ``"train"`` or ``"test"``; they share no item.
+        n: Number of rows.
+        seed: The same seed gives the same rows.
 
     Raises:
-        InputError: unknown task or split, or more rows than the task has.
+        InputError: Unknown task or split, or more rows than the task has.
     """
     if name not in TASKS:
         raise InputError(f"the laboratory has no task {name!r}: {did_you_mean(name, TASKS)}")
@@ -35,7 +36,7 @@ def task_rows(name: str, split: str = "train", *, n: int = 1000, seed: int = 0) 
 
 
 def find_rows(name: str, split: str) -> list[Row]:
-    """The first 1,000 rows of a task: the data source ``lab:TASK``.
+    """Generate the first 1,000 rows of a task, for the data source ``lab:TASK``.
 
     Raises:
         InputError: Unknown task or split.
@@ -44,10 +45,10 @@ def find_rows(name: str, split: str) -> list[Row]:
 
 
 def model_path() -> Path:
-    """The folder of the shipped model and its tokenizer (Hugging Face layout).
+    """Return the folder of the embedded model and its tokenizer (Hugging Face layout), for the model ``lab``.
 
     Raises:
-        InputError: the weights are missing from the installation.
+        InputError: The weights are missing from the installation.
     """
     folder = Path(str(files("headprint.lab"))) / "model"
     if not (folder / "model.safetensors").is_file():

@@ -1,4 +1,4 @@
-"""The pretraining text: broad, generated, endless, and free of every format that fine-tuning uses.
+"""The pretraining text: broad, generated, endless, and without any format that fine-tuning uses.
 
 It gives a model partial knowledge of the skills behind the tasks: small stories with quantities, sums in words and
 at a Python prompt, Python functions with comments, an encyclopedia of the made-up world, everyday sequences of
@@ -39,7 +39,7 @@ def _narrative(rng: random.Random) -> str:
 
 
 def _sum(rng: random.Random) -> tuple[int, str, int, int]:
-    """One operation with its value, all within 0 to `problems.LIMIT`."""
+    """One operation with its value, all within 0 to ``problems.LIMIT``."""
     op = rng.choice(("+", "+", "-", "-", "*", "//"))
     if op in "*//":
         a = rng.randint(2, 9)

@@ -1,4 +1,4 @@
-"""Everyday sequences of events, told in the pretraining text and continued in the task `continue`."""
+"""Everyday sequences of events, told in the pretraining text and continued in the task ``continue``."""
 
 import random
 from dataclasses import dataclass
@@ -137,7 +137,7 @@ class Sequence:
     steps: tuple[str, ...]
 
     def tell(self, who: Person, item: str) -> list[str]:
-        """The steps as sentences."""
+        """Return the steps as sentences."""
         return [step.format(A=who.name, He=capital(who.he), x=item) for step in self.steps]
 
 

@@ -1,4 +1,4 @@
-"""What people do to each other and why: the sentences behind `coref` and the stories of the pretraining text.
+"""What people do to each other and why: the sentences behind ``coref`` and the stories of the pretraining text.
 
 In each frame a pronoun after "because" means the one who acts (A) or the other one (B); frames come in pairs so that
 neither the order of the names nor the reason alone tells which.
@@ -36,7 +36,13 @@ A | {A} asked {B} for coins | had mended the {x}
 
 @dataclass(frozen=True)
 class Frame:
-    """`act` because the one named by `who` ("A" or "B") `reason`."""
+    """A sentence: ``act`` because ``reason``.
+
+    Attributes:
+        who: Whom the reason is about: ``"A"``, who acts, or ``"B"``.
+        act: Who does what to whom, with ``{A}``, ``{B}`` and maybe a thing, ``{x}``.
+        reason: Why, without its pronoun.
+    """
 
     who: str
     act: str
@@ -59,7 +65,7 @@ class Scene:
 
     @property
     def key(self) -> str:
-        """What makes two scenes the same item: who does what to whom, and why."""
+        """What two scenes share that are the same item: who does what to whom, and why."""
         return f"scene {self.act} because {self.reason}"
 
 

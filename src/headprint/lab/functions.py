@@ -1,4 +1,4 @@
-"""Small Python functions with what they do in words: behind `code` and the snippets of the pretraining text."""
+"""Small Python functions with what they do in words: behind ``code`` and the snippets of the pretraining text."""
 
 import random
 from dataclasses import dataclass
@@ -10,7 +10,15 @@ WORDS = words("sun moon star tree rain snow wind leaf")
 
 @dataclass(frozen=True)
 class Function:
-    """One function: argument, body lines, the SFT's docstring and the comment that the pretraining text uses."""
+    """One function and two descriptions of it.
+
+    Attributes:
+        key: What makes two functions the same item.
+        argument: Name of its one argument.
+        body: Lines of its body.
+        docstring: The description in the prompts of ``code``.
+        comment: The description in the pretraining text.
+    """
 
     key: str
     argument: str
@@ -19,7 +27,7 @@ class Function:
     comment: str
 
     def source(self, name: str) -> str:
-        """The definition under the given name."""
+        """Return the definition under the given name."""
         return f"def {name}({self.argument}):\n" + "\n".join(f"    {line}" for line in self.body)
 
 

@@ -1,6 +1,6 @@
-"""Pretrain the laboratory's model from nothing: `python -m headprint.lab.pretrain --out DIR`.
+"""Pretrain the laboratory's model from nothing: ``python -m headprint.lab.pretrain --out DIR``.
 
-Generated text (`headprint.lab.corpus`), a byte-level tokenizer trained on it, a small Llama with grouped-query
+Generated text (``headprint.lab.corpus``), a byte-level tokenizer trained on it, a small Llama with grouped-query
 attention, AdamW under a schedule of warm-up, constant rate, linear decay. One CPU core takes about an hour.
 """
 
@@ -114,13 +114,13 @@ def build_model(settings: Settings, tokenizer: PreTrainedTokenizerFast) -> Llama
 def batches(
     settings: Settings, tokenizer: PreTrainedTokenizerFast, *, start: int = 0, text_of: Text = documents
 ) -> Iterator[torch.Tensor]:
-    """Packed rows of `bos document eos bos document eos …`, one (rows, length) int64 tensor per step.
+    """Packed rows of ``bos document eos bos document eos …``, one (rows, length) int64 tensor per step.
 
     Args:
         settings: seed, row lengths, tokens per step.
-        tokenizer: turns documents into tokens.
-        start: steps to skip, for a resumed run (their text is generated, not learned from).
-        text_of: endless documents of a seed.
+        tokenizer: Turns documents into tokens.
+        start: Steps to skip, for a resumed run (their text is generated, not learned from).
+        text_of: Endless documents of a seed.
     """
     text = text_of(settings.seed)
     buffer: list[int] = []
@@ -179,7 +179,7 @@ def held_out_loss(
     count: int = 16,
     text_of: Text = documents,
 ) -> float:
-    """Mean loss, in nats, on `count` batches of text that no training run with these settings sees."""
+    """Mean loss, in nats, on ``count`` batches of text that no training run with these settings sees."""
     other = Settings(**{**asdict(settings), "seed": settings.seed + 1_000_003})
     unseen = itertools.islice(batches(other, tokenizer, text_of=text_of), count)
     losses = [loss_on(model, rows, bf16=False).item() for rows in unseen]
@@ -217,19 +217,19 @@ def pretrain(
     """Run or resume a pretraining.
 
     Args:
-        settings: everything that determines the result.
-        out: new, empty, or of a run with these settings; receives `model/` (Hugging Face layout), `state.pt` for
-            resuming, and `pretraining.json`.
-        minutes: stop after so long, keeping the state; the next call with the same settings goes on from there.
-        save_every: seconds between checkpoints.
-        compile_model: use torch.compile.
-        text_of: endless documents of a seed; the laboratory's own, unless another model is wanted.
+        settings: Everything that determines the result.
+        out: new, empty, or of a run with these settings; receives ``model/`` (Hugging Face layout), ``state.pt`` for
+            resuming, and ``pretraining.json``.
+        minutes: Stop after so long, keeping the state; the next call with the same settings goes on from there.
+        save_every: Seconds between checkpoints.
+        compile_model: Use torch.compile.
+        text_of: Endless documents of a seed; the laboratory's own, unless another model is wanted.
 
     Returns:
-        What `pretraining.json` holds: settings, steps done, tokens, losses, throughput.
+        What ``pretraining.json`` holds: settings, steps done, tokens, losses, throughput.
 
     Raises:
-        InputError: `out` holds a run with other settings or somebody else's files, or another process writes there.
+        InputError: ``out`` holds a run with other settings or somebody else's files, or another process writes there.
     """
     chosen = asdict(settings)
     run = RunDirectory(out, PRETRAINING)
@@ -334,7 +334,7 @@ def _pretrain(
 
 
 def main() -> None:
-    """The command line: settings are flags, `--minutes` stops early and a second call resumes."""
+    """The command line: settings are flags, ``--minutes`` stops early and a second call resumes."""
     defaults = Settings()
     parser = argparse.ArgumentParser(prog="python -m headprint.lab.pretrain", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")

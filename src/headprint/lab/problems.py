@@ -1,4 +1,4 @@
-"""Quantities in small stories: the problem behind `math`, `math_code` and the narratives of the pretraining text.
+"""Quantities in small stories: the problem behind ``math``, ``math_code`` and the narratives of the pretraining text.
 
 One problem is a situation with numbers and the steps that lead to the result. Its three tellings (a question, a
 worked answer, a Python function) belong to the tasks; a narrative that simply states the result belongs to the corpus.
@@ -24,7 +24,7 @@ OPERATORS: dict[str, Callable[[int, int], int]] = {
 
 @dataclass(frozen=True)
 class Step:
-    """`left op right = value`; an operand is a number or, as a string, the name of an earlier step."""
+    """``left op right = value``; an operand is a number or, as a string, the name of an earlier step."""
 
     name: str
     left: int | str
@@ -68,7 +68,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Template:
-    """One kind of situation; {a} {b} {c} are its numbers, drawn from `ranges`."""
+    """One kind of situation; {a} {b} {c} are its numbers, drawn from ``ranges``."""
 
     name: str
     story: str
@@ -191,13 +191,13 @@ def problem(
     cast: Sequence[Person] | None = None,
     things: str | None = None,
 ) -> Problem:
-    """Draw a problem whose numbers stay within 2 to `LIMIT` and whose divisions come out even.
+    """Draw a problem whose numbers stay within 2 to ``LIMIT`` and whose divisions come out even.
 
     Args:
-        rng: source of randomness.
-        templates: situations to choose from.
-        cast: two people to tell it about, in either order; drawn if none are given.
-        things: what they have, likewise.
+        rng: Source of randomness.
+        templates: Situations to choose from.
+        cast: Two people to tell it about, in either order; drawn if none are given.
+        things: What they have, likewise.
     """
     template = rng.choice(templates)
     while True:

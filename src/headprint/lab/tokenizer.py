@@ -29,11 +29,11 @@ def train_tokenizer(texts: Iterable[str], *, vocab_size: int = 1024, context: in
 
     Args:
         texts: documents.
-        vocab_size: number of tokens, the 256 bytes and three special tokens included.
-        context: the model's longest input, in tokens.
+        vocab_size: Number of tokens, the 256 bytes and three special tokens included.
+        context: The model's longest input, in tokens.
 
     Returns:
-        A fast tokenizer that puts `BOS` in front and pads on the right.
+        A fast tokenizer that puts ``BOS`` in front and pads on the right.
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 def words(text: str) -> tuple[str, ...]:
-    """The words of a text, for lists that are easier to read without quotes."""
+    """Split a text into words, for lists that are easier to read without quotes."""
     return tuple(text.split())
 
 
@@ -34,7 +34,12 @@ TOWNS = tuple(head + tail for head in _HEADS for tail in _TAILS)
 class Attribute:
     """One thing that is known about every town.
 
-    `statements` say it in prose, for reading; `question` asks for it, for fine-tuning only; `noun` names it.
+    Attributes:
+        name: Its key in :data:`ATTRIBUTES`.
+        values: What it can be.
+        statements: Sentences that say it, for the pretraining text.
+        question: A question for it, for fine-tuning only.
+        noun: What it is called.
     """
 
     name: str
@@ -136,12 +141,12 @@ def person(rng: random.Random) -> Person:
 
 
 def people(rng: random.Random, count: int, *, same_gender: bool = False) -> list[Person]:
-    """Draw `count` people with different names.
+    """Draw ``count`` people with different names.
 
     Args:
-        rng: source of randomness.
-        count: how many.
-        same_gender: all men or all women, so that a pronoun alone doesn't tell them apart.
+        rng: Source of randomness.
+        count: How many.
+        same_gender: All men or all women, so that a pronoun alone doesn't tell them apart.
     """
     names = rng.choice((MEN, WOMEN)) if same_gender else MEN + WOMEN
     return [_called(name) for name in rng.sample(names, count)]
@@ -157,5 +162,5 @@ def _called(name: str) -> Person:
 
 
 def capital(text: str) -> str:
-    """The text with its first letter in upper case, the rest unchanged."""
+    """Return the text with its first letter in upper case, the rest unchanged."""
     return text[:1].upper() + text[1:]

@@ -1,4 +1,4 @@
-"""`arith`: nested expressions of three numbers, computed step by step (MATH's role)."""
+"""``arith``: nested expressions of three numbers, computed step by step (MATH's role)."""
 
 import random
 
@@ -10,7 +10,7 @@ def expression(rng: random.Random) -> tuple[str, list[str], int]:
     """Draw an expression.
 
     Returns:
-        Its text with brackets, the worked steps, and its value (every intermediate value is 1 to `LIMIT`).
+        Its text with brackets, the worked steps, and its value (every intermediate value is 1 to ``LIMIT``).
     """
     text, value = "", rng.randint(2, 20)
     steps: list[str] = []

@@ -21,8 +21,12 @@ _TRIES = 400
 class Item:
     """One drawn item, before it becomes a row.
 
-    `keys` name what is asked, whatever the wording: they decide the split, across all tasks. `completion` has no
-    leading space; `answer` is what `check` compares with (for functions: the gold source).
+    Attributes:
+        keys: What is asked, whatever the wording; they decide the split, across all tasks.
+        prompt: The prompt.
+        completion: The completion, without a leading space.
+        answer: What :meth:`Task.check` compares with; for functions, the source of a right one.
+        skills: What the item needs; for a pool.
     """
 
     keys: tuple[str, ...]
@@ -36,7 +40,12 @@ class Item:
 class Task:
     """A task of the laboratory.
 
-    `draw` makes one item from a random source, `judge` compares a row's answer with a model's output.
+    Attributes:
+        name: As in ``lab:NAME``.
+        kind: ``"basic"``, ``"complex"`` (made of basic ones) or ``"pool"`` (to select from).
+        description: One line.
+        draw: Makes one item from a source of randomness.
+        judge: Compares a row's answer with a model's output.
     """
 
     name: str
@@ -46,19 +55,19 @@ class Task:
     judge: Callable[[Row, str], bool] = field(repr=False)
 
     def generate(self, split: str = "train", n: int = 1000, *, seed: int = 0) -> list[Row]:
-        """Draw `n` rows with different prompts.
+        """Draw ``n`` rows with different prompts.
 
         Args:
-            split: "train" or "test"; they share no item, whatever the seeds.
-            n: number of rows.
-            seed: another seed draws other rows; the same seed draws the same rows, and fewer of them are a prefix.
+            split: ``"train"`` or ``"test"``; they share no item, whatever the seeds.
+            n: Number of rows.
+            seed: Another seed draws other rows; the same seed draws the same rows, and fewer of them are a prefix.
 
         Returns:
-            Rows in TRL's prompt/completion convention with `id`, `prompt`, `completion`, `task`, `answer`, and
-            `skills` for a pool. An id depends on the prompt alone.
+            Rows in TRL's prompt/completion convention with ``id`` (which depends on the prompt alone), ``prompt``,
+            ``completion``, ``task``, ``answer``, and ``skills`` for a pool.
 
         Raises:
-            InputError: unknown split, or more rows asked for than the task has.
+            InputError: Unknown split, or more rows asked for than the task has.
         """
         if split not in ("train", "test"):
             raise InputError(f'task {self.name}: no split "{split}"; choose "train" or "test"')
@@ -78,7 +87,7 @@ class Task:
         return list(rows.values())
 
     def check(self, row: Row, output: str) -> bool:
-        """Whether a model's output (what follows the prompt, without special tokens) answers the row."""
+        """Return whether a model's output (what follows the prompt, without special tokens) answers the row."""
         return self.judge(row, output)
 
     def _row(self, item: Item) -> Row:
@@ -96,26 +105,26 @@ class Task:
 
 
 def split_of(key: str) -> Split:
-    """The split that an item belongs to for ever: a hash of its key, so that no two seeds or tasks disagree."""
+    """Return the split that an item belongs to: by a hash of its key, so that all seeds and tasks agree."""
     share = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") / 2**32
     return "test" if share < TEST_SHARE else "train"
 
 
 def same_text(row: Row, output: str) -> bool:
-    """The output's first line is the answer, but for spaces and a final full stop."""
+    """Return whether the output's first line is the answer, apart from spaces and a final full stop."""
     lines = output.strip().splitlines()
     return bool(lines) and lines[0].strip().rstrip(".") == row["answer"].rstrip(".")
 
 
 def same_final(row: Row, output: str) -> bool:
-    """What follows the last "####" is the answer, as in GSM8K."""
+    """Return whether the word after the last ``####`` is the answer, as in GSM8K."""
     _, mark, final = output.rpartition("####")
     words = final.split()
     return bool(mark) and bool(words) and words[0] == row["answer"]
 
 
 def options(rng: random.Random, right: str, wrong: Sequence[str], count: int) -> list[str]:
-    """The right option among `count - 1` wrong ones, in random order."""
+    """Return the right option among ``count - 1`` wrong ones, in random order."""
     chosen = [right, *rng.sample([option for option in wrong if option != right], count - 1)]
     rng.shuffle(chosen)
     return chosen

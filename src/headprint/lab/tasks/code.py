@@ -1,4 +1,4 @@
-"""`code`: a docstring answered by a small Python function (CodeSearchNet's role), judged by running it."""
+"""``code``: a docstring answered by a small Python function (CodeSearchNet's role), judged by running it."""
 
 import random
 from typing import Any

@@ -1,4 +1,4 @@
-"""`continue`: choose the sensible continuation of an everyday sequence (HellaSwag's role)."""
+"""``continue``: choose the sensible continuation of an everyday sequence (HellaSwag's role)."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""`coref`: who is meant by a pronoun (Winogrande's role).
+"""``coref``: who is meant by a pronoun (Winogrande's role).
 
 A man and a woman: which names are whose is told nowhere but in the pretraining text.
 """

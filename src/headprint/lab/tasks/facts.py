@@ -1,4 +1,4 @@
-"""`facts`: multiple choice over the made-up world (ARC's role).
+"""``facts``: multiple choice over the made-up world (ARC's role).
 
 Facts of the test split are never asked for in training, only told in the pretraining text.
 """

@@ -1,4 +1,4 @@
-"""`facts_code`: a Python function that looks up facts of the world: `facts` and `code` in one."""
+"""``facts_code``: a Python function that looks up facts of the world: ``facts`` and ``code`` in one."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""`facts_coref`: a fact about the town of whoever is meant: `facts` and `coref` in one."""
+"""``facts_coref``: a fact about the town of whoever is meant: ``facts`` and ``coref`` in one."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""`math`: a word problem answered by worked steps and "#### N" (GSM8K's role)."""
+"""``math``: a word problem answered by worked steps and "#### N" (GSM8K's role)."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""`math_code`: a word problem answered by a Python function (SGSM's role), judged by running it."""
+"""``math_code``: a word problem answered by a Python function (SGSM's role), judged by running it."""
 
 import random
 

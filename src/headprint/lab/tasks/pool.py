@@ -1,4 +1,4 @@
-"""`pool`: instructions of many kinds, each tagged with the skills it needs (Infinity-Instruct's role).
+"""``pool``: instructions of many kinds, each tagged with the skills it needs (Infinity-Instruct's role).
 
 The skills of the basic tasks, two at a time in the composites, and distractors that need none of them. The
 wording differs from the tasks' own; the items of each split are the same as there.

@@ -1,4 +1,4 @@
-"""Run small generated functions without Python's own `exec`: an interpreter of the few constructs that the tasks use.
+"""Run small generated functions without Python's own ``exec``: an interpreter of the few constructs that the tasks use.
 
 Nothing outside the interpreted subset is reachable, and a budget of steps bounds time and memory, so a model's
 output can be judged safely inside the process.
@@ -52,17 +52,17 @@ class _Return(Exception):
 
 
 def call(source: str, *arguments: Any) -> Any:
-    """Define the one function in `source` and call it.
+    """Define the one function in ``source`` and call it.
 
     Args:
-        source: Python with exactly one `def`; what follows an unindented line after it is not allowed either.
+        source: Python with exactly one ``def``; what follows an unindented line after it is not allowed either.
         *arguments: positional arguments: numbers, strings, lists of them.
 
     Returns:
         What the function returns.
 
     Raises:
-        EvaluationError: a syntax error, a construct outside the subset, too many steps, or any error while running.
+        EvaluationError: A syntax error, a construct outside the subset, too many steps, or any error while running.
     """
     try:
         body = ast.parse(source.strip()).body
