@@ -3,9 +3,8 @@
     trained = headprint.train("lab", "train.jsonl", "runs/math", sft={"learning_rate": 1e-3, "num_train_epochs": 2})
     trained.model, trained.tokenizer          # or later: headprint.models.load_model("runs/math/model")
 
-The loop is TRL's. What is here: rows become tokens and labels as everywhere in headprint (which are TRL's own),
-settings are checked before a model is loaded, and what happened is written down
-(:mod:`headprint.training.run_directory`).
+The loop is TRL's. This module adds the rest: rows become tokens and labels as everywhere in headprint (equal to TRL's),
+settings are checked before a model is loaded, and the run is recorded (:mod:`headprint.training.run_directory`).
 """
 
 from __future__ import annotations
@@ -58,12 +57,12 @@ class Trained:
         steps: Optimizer steps.
         rows: Rows seen by training passes, a row of every epoch counted again.
         tokens: Supervised tokens seen, likewise.
-        loss: Mean training loss over the steps, in nats per token.
-        seconds: Of training, without loading and saving; of a resumed run, of its last part.
+        loss: Mean training loss over all steps, those before a resumption included, in nats per token.
+        seconds: Of training, without loading and saving; of a resumed run, since it was resumed.
         log: What the trainer logged: dicts with ``step`` and ``loss``, ``learning_rate``, ``headprint/...``
-        report: What became of the rows of the data (:class:`headprint.data.examples.Report`).
-        tracker: What followed the patterns, if ``track`` was given; None where a finished run was taken up.
-        main: Whether this process is the one that writes and speaks.
+        report: How many rows were read, cut and dropped (:class:`headprint.data.examples.Report`).
+        tracker: What followed the patterns, if ``track`` was given; None for a run that was finished before.
+        main: Whether this process is the one that writes and prints.
     """
 
     out: Path
@@ -121,18 +120,18 @@ def train(
         track: Arguments of :class:`headprint.training.tracker.PatternTracker`, whose sets go to ``out/tracking``.
         callbacks: More of transformers' callbacks. They are not part of what is replayed.
         split: Which split of a folder, hub id or laboratory task.
-        limit: Only the first so many rows.
+        limit: Only the first N rows.
         dtype: Of the weights of a model that is loaded here; None is float32, which TRL trains in bfloat16 by
             autocast where there is a CUDA device.
         attn_implementation: Attention kernel of a model that is loaded here.
         trust_remote_code: Run code that comes with the model.
         resume: Go on from the last checkpoint of a stopped run (from the start if it has none), or return a finished
-            one as it is. Every setting must be the same.
+            run as it is. Every setting must be the same.
         show_progress: Show a progress bar on stderr.
 
     Raises:
         InputError: Something about the input is wrong; the loss was no longer a number; or ``out`` holds something
-            else, or a run with other settings. What was saved is kept.
+            else, a run with other settings, or one that another process is writing. What was saved stays.
     """
     settings = resolve(sft or {})
     data = list(data) if isinstance(data, Iterator) else data

@@ -31,7 +31,7 @@ class Probe:
         name: Of the task; with ``out`` also of a directory.
         source: As :func:`headprint.data.rows.read_rows`; an iterator is read into a list.
         split: Of a folder, hub id or laboratory task.
-        limit: Only the first so many rows, which must be there; None takes all.
+        limit: Only the first N rows, which must be there; None takes all.
         max_length: Tokens of one at most.
         out: Where ``NAME/step-00000008/`` is made; None keeps the sets in memory.
         options: For :func:`headprint.measure.extraction.extract`: what decides the numbers of a set.
@@ -67,7 +67,7 @@ class Probe:
             raise self._too_few(found, "there are")
 
     def begin(self, model: nn.Module, tokenizer: Any, step: int) -> None:
-        """Tokenise the rows, and take up what a killed run left on disk.
+        """Tokenise the rows, and load what a killed run left on disk.
 
         Args:
             model: To be measured.
@@ -97,10 +97,10 @@ class Probe:
             InputError: What is on disk for step 0 is of another model or other rows.
         """
         directory = self.home and self.home / f"step-{step:08d}"
-        if directory and (kept := _complete(directory)):
-            if self._is_ours(kept) and kept.provenance["model"]["weights"] == models.fingerprint(model):
-                self.sets[step] = kept
-                return kept
+        if directory and (stored := _complete(directory)):
+            if self._is_ours(stored) and stored.provenance["model"]["weights"] == models.fingerprint(model):
+                self.sets[step] = stored
+                return stored
             if step == 0:  # later ones are of a run that was killed, and that need not repeat itself to the bit
                 raise self._foreign(directory)
         with untouched_randomness(models.input_device(model)):

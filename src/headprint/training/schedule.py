@@ -30,7 +30,7 @@ class Schedule:
         steps = list(given) if listed else [given]
         if not steps or any(type(step) is not int or step < (0 if listed else 1) for step in steps):
             raise InputError(
-                f"every is {self.every!r}; it wants 'dense' (0, 1, 2, 4, 8, ...), a number of steps from 1, or a list "
+                f"every is {self.every!r}: give 'dense' (0, 1, 2, 4, 8, ...), a number of steps from 1, or a list "
                 "of steps from 0"
             )
 

@@ -21,7 +21,7 @@ DEFAULTS: dict[str, Any] = {
     "report_to": "none",  # transformers reports to every service that happens to be installed
     "save_strategy": "no",  # the trained model is always saved; checkpoints if save_steps is given
     "gradient_checkpointing": False,  # costs a fifth of the speed, and most models that fit do not need it
-    "logging_nan_inf_filter": False,  # it would hide a loss that is not a number, on which we stop
+    "logging_nan_inf_filter": False,  # it would hide a loss that is not finite, which ends the run
     "disable_tqdm": True,  # the progress bar is ours
 }
 """Where the defaults differ from TRL's. Loss is on the completion, or on the assistant's turns of ``messages`` (TRL's
@@ -57,9 +57,9 @@ def resolve(given: Mapping[str, Any]) -> dict[str, Any]:
     except ImportError as error:
         raise missing_extra("train", "fine-tuning") from error
     checked = check_fields(SFTConfig, given)
-    for name, mend in _OURS.items():
+    for name, fix in _OURS.items():
         if checked.get(name) is not None and checked[name] != SFTConfig.__dataclass_fields__[name].default:
-            raise InputError(f"{name} is not for SFTConfig here: {mend}")
+            raise InputError(f"{name} is not for SFTConfig here: {fix}")
     settings = DEFAULTS | ({} if torch.cuda.is_available() else WITHOUT_CUDA) | checked
     if "save_steps" in checked and "save_strategy" not in checked:
         settings["save_strategy"] = "steps"

@@ -56,10 +56,10 @@ class PatternTracker(TrainerCallback):  # type: ignore[misc]  # transformers is 
     Args:
         probes: Held-out rows by task name (as :func:`headprint.data.rows.read_rows` takes them), or of one task.
         every: At which steps (:data:`headprint.training.schedule.Every`).
-        limit: Only the first so many rows of each task, which must have them; None takes all.
+        limit: Only the first N rows of each task, which must have them; None takes all.
         split: Which split of a folder, hub id or laboratory task.
-        out: Directory for ``NAME/step-00000008/``, pattern sets as :func:`headprint.load` opens them; what a killed and
-            resumed run has there is kept. None keeps the levels in memory.
+        out: Directory for ``NAME/step-00000008/``, pattern sets as :func:`headprint.load` opens them; a killed run
+            that is resumed keeps what it finished there. None holds the levels in memory.
         tokenizer: None takes the trainer's own.
         placement: Where the absolute value goes, as for :func:`headprint.extract`.
         max_length: Tokens of a probe at most; None does not cut.
@@ -202,7 +202,7 @@ class PatternTracker(TrainerCallback):  # type: ignore[misc]  # transformers is 
             self._running.add(self._tap.read(self._placement))
 
     def on_pre_optimizer_step(self, *_: Any, **__: Any) -> None:
-        """Read those of the step's last micro-batch."""
+        """Read the levels of the step's last micro-batch."""
         if self._tap:
             self._running.add(self._tap.read(self._placement))
             self._tap.__exit__()

@@ -153,7 +153,7 @@ def _how_to_go_on(out: Path) -> str:
 
 
 def _given(config: Path | None) -> dict[str, Any]:
-    """What the configuration says; a word if its data are no longer those that it was written for."""
+    """The arguments in a configuration; a message if its data have changed since it was written."""
     if config is None:
         return {}
     from headprint.data.rows import fingerprint
@@ -162,7 +162,9 @@ def _given(config: Path | None) -> dict[str, Any]:
     given = runs.arguments(config)
     content = runs.read_config(config).get("data_sha256")
     if content and "data" in given and fingerprint(given["data"], split=given.get("split", "train")) != content:
-        common.say(f"the data are not those of {config} any more: {given['data']} has changed")
+        common.say(
+            f"{given['data']} has changed since {config} was written: this run differs from the one that it replays"
+        )
     return given
 
 
@@ -178,7 +180,7 @@ def _fields(texts: Sequence[str] | None) -> dict[str, Any]:
         try:
             fields[name.strip()] = yaml.safe_load(value)
         except yaml.YAMLError as error:
-            raise InputError(f"{text!r}: the value is not YAML (text with signs in it wants quotes)") from error
+            raise InputError(f"{text!r}: the value is not YAML (put text with special characters in quotes)") from error
     return fields
 
 
