@@ -56,13 +56,14 @@ def exhibits(config: StudyConfig, laid: Plan, cache: Path) -> dict[str, Exhibit]
         "base_rates": _base_rates(config, laid, read),
         "table1": _table1(patterns),
         "fig1": _fig1(patterns),
-        "fig3": {"title": "The idea", "caption": "A complex task needs the skills, and the heads, of basic ones."},
         "fig5": _fig5(config, patterns),
     }
     if laid.correlations:
         found["fig2"] = _fig2(laid, read)
     if laid.fits:
         found["fig4"] = _fig4(config, laid, read)
+    idea = {"title": "The idea", "caption": "A complex task needs the skills, and the heads, of basic ones."}
+    found["fig3"] = {**idea, "equations": _equations(found)}
     if laid.ablations:
         found["ablation"] = _ablation(laid, read)
     found |= applications(config, laid, read)
@@ -210,6 +211,31 @@ def _fig4(config: StudyConfig, laid: Plan, read: Results) -> Exhibit:
         "fits": fits,
         "summary": summary,
     }
+
+
+def _equations(found: Mapping[str, Exhibit]) -> list[Row]:
+    """Of each model the first complex task whose parts are known, beside the weighted changes of its parts."""
+    maps = {(each["model"], each["seed"], each["task"]): each["change"] for each in found["fig1"]["maps"]}
+    equations: dict[str, Row] = {}
+    for fit in sorted(found["fig4"]["fits"] if "fig4" in found else [], key=lambda fit: fit["method"] != "nnls"):
+        parts, run = list(fit["named"] or []), (fit["model"], fit["seed"])
+        pair = next(
+            (each for each in _of_size(fit["decomposition"], len(parts)) if set(each["tasks"]) == set(parts)), None
+        )
+        if fit["model"] in equations or not parts or pair is None:
+            continue
+        changes = {task: maps[(*run, task)] for task in (*parts, fit["target"])}
+        weights = {task: float(pair["weights"][task]) for task in parts}
+        fitted = sum(weights[task] * np.array(changes[task], dtype=np.float64) for task in parts)
+        equations[fit["model"]] = {
+            **{key: fit[key] for key in ("model", "seed", "target")},
+            "parts": parts,
+            "weights": weights,
+            "r2": pair["r2"],
+            "maps": changes,
+            "fitted": [[x if np.isfinite(x) else None for x in row] for row in np.asarray(fitted).tolist()],
+        }
+    return list(equations.values())
 
 
 def _of_size(decomposition: Mapping[str, Any], size: int) -> list[Any]:

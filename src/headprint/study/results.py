@@ -6,9 +6,9 @@ and of the reader, and never a number that silently goes missing.
 
 from __future__ import annotations
 
-from dataclasses import field, fields
+from dataclasses import field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -16,13 +16,15 @@ from pydantic.dataclasses import dataclass
 from headprint.base.errors import InputError
 from headprint.base.files import read_json, write_json
 from headprint.study.chapters import CHAPTERS, Chapter
+from headprint.study.chapters.chapter import View
 from headprint.study.records import STRICT, parsed, plain
+from headprint.study.verdicts import Finding
+from headprint.study.views import Figure
 
 RESULTS = "results.json"
 FORMAT = 1
 """Raised when what a field means changes: results of another format are not read."""
 
-Verdict: TypeAlias = Literal["replicates", "mixed", "does not", "not tested"]
 ExhibitT = TypeVar("ExhibitT")
 
 
@@ -81,37 +83,6 @@ class JobRecord:
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class CheckRecord:
-    """One thing that a claim says, and whether it holds here; None if that is unclear."""
-
-    text: str
-    holds: bool | None
-
-
-@dataclass(frozen=True, kw_only=True, config=STRICT)
-class FindingRecord:
-    """A claim and what became of it.
-
-    Attributes:
-        key: Its anchor on the page.
-        claim: In one sentence.
-        paper: The paper's own number; None if it has none.
-        here: What this run shows, in a sentence or two.
-        number: The number of this run.
-        verdict: What the checks add up to.
-        checks: What was checked.
-    """
-
-    key: str
-    claim: str
-    paper: str | None
-    here: str
-    number: str | None
-    verdict: Verdict
-    checks: list[CheckRecord]
-
-
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Results:
     """A study's results, finished or under way.
 
@@ -148,12 +119,26 @@ class Results:
     workers: int | None = None
     models: dict[str, ModelFacts] = field(default_factory=dict)
     jobs: list[JobRecord] = Field(default_factory=list, validation_alias="stages", serialization_alias="stages")
-    findings: list[FindingRecord] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
     exhibits: dict[str, Any] = field(default_factory=dict)
 
     def of(self, chapter: Chapter[ExhibitT]) -> ExhibitT | None:
         """The exhibit of a chapter; None if the study has none."""
         return cast("ExhibitT | None", self.exhibits.get(chapter.name))
+
+    def views(self, chapter: Chapter[Any]) -> list[View]:
+        """What a reader sees of a chapter; nothing if the study has no such exhibit."""
+        exhibit = self.of(chapter)
+        return [] if exhibit is None else list(chapter.views(exhibit, self.seeds))
+
+    def figures(self) -> list[Figure]:
+        """The figures of all chapters."""
+        return [view for chapter in CHAPTERS for view in self.views(chapter) if isinstance(view, Figure)]
+
+    def concluded(self) -> Results:
+        """The same results with a finding for every claim."""
+        found = [chapter.finding(self.of(chapter), self.seeds) for chapter in CHAPTERS]
+        return replace(self, findings=[finding for finding in found if finding is not None])
 
     def to_json(self) -> dict[str, Any]:
         """Plain types, as ``results.json`` holds them; an exhibit that was not made is left out."""

@@ -23,10 +23,9 @@ from headprint.study.exhibits import exhibits
 from headprint.study.jobs import Job, Stage, in_order
 from headprint.study.jobs import run as run_jobs
 from headprint.study.plan import Plan, plan
+from headprint.study.results import FORMAT, RESULTS, Results
 
-RESULTS = "results.json"
 CONFIG = "config.yaml"
-FORMAT = 1
 
 
 def study(
@@ -76,10 +75,8 @@ def sensible_workers() -> int:
 
 
 def _run(given: StudyConfig, laid: Plan, out: Path, workers: int, show_progress: bool) -> dict[str, Any]:
-    from headprint.study.figures import draw_figures
-    from headprint.study.findings import findings
+    from headprint.study.render import write_pictures, write_tables
     from headprint.study.report import write as write_report
-    from headprint.study.tables import write_tables
 
     start, cache = time.perf_counter(), out / "cache"
     write_atomically(out / CONFIG, yaml.safe_dump(given.to_dict(), sort_keys=False, allow_unicode=True).encode())
@@ -96,21 +93,23 @@ def _run(given: StudyConfig, laid: Plan, out: Path, workers: int, show_progress:
 
         run_jobs(laid.jobs(), cache, workers=workers, started=started, finished=note)
     found = exhibits(given, laid, cache)
-    results = {
+    models = {name: json.loads((cache / job.id / "model.json").read_text()) for name, job in laid.models.items()}
+    content = {
         **head,
         "complete": True,
         "seconds": round(time.perf_counter() - start, 1),
         "workers": workers,
-        "models": {name: json.loads((cache / job.id / "model.json").read_text()) for name, job in laid.models.items()},
+        "models": models,
         "stages": _told(stages),
-        "findings": findings(found),
         "exhibits": found,
     }
-    _save(out, results)
-    write_tables(results, out / "tables")
-    draw_figures(results, out / "figures")
+    results = Results.from_json(without_nan(content)).concluded()
+    results.write(out)
+    figures = results.figures()
+    write_tables(figures, out / "tables")
+    write_pictures(figures, out / "figures")
     write_report(results, out / "report.html")
-    return results
+    return results.to_json()
 
 
 def _head(given: StudyConfig) -> dict[str, Any]:

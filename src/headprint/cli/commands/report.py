@@ -30,7 +30,7 @@ def report(
         mend = "give two with --compare, or one without" if len(runs) > 1 or compare else "give one"
         raise InputError(f"{len(runs)} run{'s' if len(runs) > 1 else ''} given, {wanted} wanted: {mend}")
     from headprint.study import report as page
-    from headprint.study.report.read import read_results
+    from headprint.study.results import read_results
 
     results = [read_results(run) for run in runs]
     if compare:

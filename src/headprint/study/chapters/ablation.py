@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 from pydantic.dataclasses import dataclass
 
-from headprint.study.chapters.chapter import Chapter
-from headprint.study.estimates import Estimate
+from headprint.study.chapters.chapter import Chapter, Claim, View
+from headprint.study.chapters.common import BY_MODEL, MODEL, distinct, examples, groups, spread_of, where
+from headprint.study.estimates import Estimate, mean_of, number, values_of
 from headprint.study.records import STRICT
+from headprint.study.verdicts import CHANCE, Check, Evidence, judged_share, listed, sentence
+from headprint.study.views import Cell, Chooser, Column, Drawing, Figure, Lines, Panel, Series, Table, details
 
 Mode: TypeAlias = Literal["zero", "mean"]
 
@@ -91,4 +95,137 @@ class Exhibit:
     ablation: Ablated
 
 
-CHAPTER = Chapter("ablation", Exhibit)
+_DRAWS = round(1 / CHANCE) - 1
+"""Random sets of heads below which p cannot reach :data:`CHANCE`."""
+
+_MEASURES = {"loss": "rise of the loss (nats)", "accuracy": "change of the accuracy"}
+
+
+def _views(exhibit: Exhibit, seeds: Sequence[int]) -> list[View]:
+    ablated = exhibit.ablation
+    choosers = [BY_MODEL, Chooser(label="Heads are set to", on_paper="all"), Chooser(label="Measure")]
+    panels = _panels(ablated.summary)
+    return [
+        Figure(
+            name="ablation",
+            title=ablated.title,
+            caption=ablated.caption,
+            drawing=Drawing(panels=panels, choosers=choosers) if panels else None,
+            tables=[_table(ablated), details("Every run", ablated.rows), details("All heads on", ablated.intact)],
+            notes=[examples(row.n for row in ablated.intact), spread_of(seeds)],
+        )
+    ]
+
+
+def _panels(summary: Sequence[MeanAblation]) -> list[Panel]:
+    panels = []
+    for (model, mode), cells in groups(summary, "model", "mode").items():
+        for measure, label in _MEASURES.items():
+            known = [row for row in cells if getattr(row, measure)]
+            plots = [
+                Lines(
+                    title=task,
+                    series=[
+                        Series(name=choice, points=[getattr(row, measure) for row in of], x=[row.k for row in of])
+                        for (choice,), of in groups(where(known, task=task), "choice").items()
+                    ],
+                    xlabel="heads switched off",
+                    ylabel=label,
+                    percent=measure == "accuracy",
+                )
+                for task in distinct(known, "task")
+            ]
+            if plots:
+                panels.append(Panel(plots=plots, at=(model, mode, label)))
+    return panels
+
+
+def _table(ablated: Ablated) -> Table:
+    lines: list[list[Cell]] = []
+    for row in ablated.summary:
+        same = {name: getattr(row, name) for name in ("model", "task", "mode", "k", "choice")}
+        seeds = where(ablated.rows, **same)
+        chances: list[Cell] = []
+        for name in ("p", "p_same_layers"):
+            known = values_of(getattr(each, name) for each in seeds)
+            chances += [min(known, default=None), max(known, default=None)]
+        lines.append([row.model, row.task, row.mode, row.k, row.choice, row.loss, row.accuracy, *chances])
+    columns = [
+        MODEL,
+        Column("Task"),
+        Column("Set to"),
+        Column("Heads"),
+        Column("Which"),
+        Column("Rise of the loss", 3),
+        Column("Change of accuracy", percent=True, signed=True),
+        Column("Smallest p against random", 3),
+        Column("Largest p", 3),
+        Column("Smallest p against the same layers", 3),
+        Column("Largest p, same layers", 3),
+    ]
+    note = "Over seeds the smallest and the largest p are given."
+    return Table(title="Every comparison", columns=columns, rows=lines, keys=5, note=note)
+
+
+def _evidence(exhibit: Exhibit) -> Evidence:
+    """Switching off the most active, and the most changed, heads hurts more than random heads do, in 3/4 of the cases.
+
+    Cases with fewer than 19 random sets of heads are not counted: their p cannot reach 0.05.
+    """
+    rows, summary = exhibit.ablation.rows, exhibit.ablation.summary
+    draws = {_case(row): row.draws for row in where(rows, choice="random")}
+    checks: list[Check] = []
+    sentences, numbers = [], []
+    for choice, label in (("active", "most active"), ("changed", "most changed")):
+        chances = values_of(row.p for row in where(rows, choice=choice) if draws.get(_case(row), 0) >= _DRAWS)
+        if not chances:
+            continue
+        worse = sum(p <= CHANCE for p in chances)
+        cases = f"{worse} of {len(chances)} comparisons"
+        text = f"switching off the {label} heads hurt more than random heads (p ≤ {CHANCE}) in {cases}"
+        checks.append(Check(text, judged_share(worse, len(chances))))
+        sentences.append(text)
+        numbers.append(f"{label}: {number(worse / len(chances), percent=True)} of comparisons")
+        among = values_of(row.p_same_layers for row in where(rows, choice=choice))
+        if among:
+            worse = sum(p <= CHANCE for p in among)
+            text = f"more than random heads of the same layers in {worse} of {len(among)}"
+            checks.append(Check(f"{label}: {text}", judged_share(worse, len(among))))
+            sentences.append(text)
+            numbers[-1] += f" ({number(worse / len(among), percent=True)} against the same layers)"
+    if not checks:
+        few = f"Too few random sets of heads for p ≤ {CHANCE}: at least {_DRAWS} are needed."
+        return Evidence(here=few if rows else None)
+    means = {choice: mean_of(values_of(row.loss for row in where(summary, choice=choice))).value for choice in _CHOICES}
+    known = [f"{number(mean)} ({choice})" for choice, mean in means.items() if mean is not None]
+    end = f" Mean rise of the loss in nats, over tasks and numbers of heads: {listed(known)}." if known else ""
+    end += " By chance 5 % of the comparisons would pass; they are not independent."
+    return Evidence(checks=checks, here=sentence("; ".join(sentences)) + end, number="; ".join(numbers))
+
+
+_CHOICES = ("active", "changed", "random")
+
+
+def _case(row: AblationRow) -> tuple[str, str, int, str, int]:
+    """What a choice of heads and the random sets beside it have in common."""
+    return (row.model, row.task, row.seed, row.mode, row.k)
+
+
+CHAPTER = Chapter(
+    name="ablation",
+    exhibit=Exhibit,
+    title="Ablation: do active heads matter?",
+    question="A level is a product with a gradient, not an effect. Here heads are switched off: does the task suffer "
+    "more without the heads that are most active, or that changed most, than without as many random ones?",
+    views=_views,
+    claim=Claim(
+        text="A head's level matters causally: without the most active heads a task suffers most (open in the paper).",
+        evidence=_evidence,
+        meanings={
+            "replicates": "The level is a usable guide: the most active heads carry more of the task than others.",
+            "mixed": "The level tells something about which heads matter, but not reliably.",
+            "does not": "A high level does not mean that the task needs the head.",
+        },
+        is_question=True,
+    ),
+)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from headprint.study.chapters.chapter import Chapter
-from headprint.study.estimates import Estimate
+from headprint.study.chapters.chapter import Chapter, View
+from headprint.study.chapters.common import BY_MODEL, MODEL, distinct, examples, groups, qualified, spread_of, where
+from headprint.study.estimates import Estimate, number, value_of
 from headprint.study.records import STRICT
+from headprint.study.verdicts import listed
+from headprint.study.views import Column, Dots, Drawing, Figure, Panel, Series, Table, Text, details
 
 Phase: TypeAlias = Literal["before", "after"]
 
@@ -68,4 +72,71 @@ class Exhibit:
     base_rates: BaseRates
 
 
-CHAPTER = Chapter("base_rates", Exhibit)
+_HALF = 0.5
+_PHASES: tuple[Phase, ...] = ("before", "after")
+
+
+def _views(exhibit: Exhibit, seeds: Sequence[int]) -> list[View]:
+    rates = exhibit.base_rates
+    models = distinct(rates.summary, "model")
+    figure = Figure(
+        name="base_rates",
+        title=rates.title,
+        caption=rates.caption,
+        drawing=Drawing(panels=[_panel(model, rates.summary) for model in models], choosers=[BY_MODEL]),
+        tables=[_table(rates.summary), details("Every run", rates.rows)],
+        notes=[examples(row.n for row in rates.rows), spread_of(seeds)],
+    )
+    return [*_learned(rates.summary), figure]
+
+
+def _panel(model: str, summary: Sequence[MeanBaseRate]) -> Panel:
+    rows = where(summary, model=model)
+    tasks = distinct(rows, "task")
+    of = {phase: {row.task: row for row in where(rows, phase=phase)} for phase in _PHASES}
+    loss = [Series(name=phase, points=[of[phase][task].loss for task in tasks]) for phase in _PHASES]
+    plots = [Dots(title="Held-out loss (nats)", rows=tasks, series=loss, joined=True)]
+    if any(row.accuracy for row in rows):
+        right = [Series(name=phase, points=[of[phase][task].accuracy for task in tasks]) for phase in _PHASES]
+        plots.insert(0, Dots(title="Accuracy", rows=tasks, series=right, joined=True, percent=True))
+    return Panel(plots=plots, at=(model,))
+
+
+def _table(summary: Sequence[MeanBaseRate]) -> Table:
+    rows = []
+    for (model, task), members in groups(summary, "model", "task").items():
+        of = {row.phase: row for row in members}
+        accuracies = [of[phase].accuracy for phase in _PHASES]
+        rows.append([model, task, *accuracies, *(of[phase].loss for phase in _PHASES)])
+    rights = [Column(f"Accuracy {phase}", percent=True) for phase in _PHASES]
+    losses = [Column(f"Loss {phase}") for phase in _PHASES]
+    columns = [MODEL, Column("Task"), *rights, *losses]
+    return Table(title="Base rates", columns=columns, rows=rows, keys=2)
+
+
+def _learned(summary: Sequence[MeanBaseRate]) -> list[Text]:
+    """In how many tasks there is something to see, and what the others are."""
+    known: dict[str, tuple[float, float]] = {}
+    for members in groups(summary, "model", "task").values():
+        before, after = (next(value_of(row.accuracy) for row in members if row.phase == phase) for phase in _PHASES)
+        if before is not None and after is not None:
+            known[qualified(members[0], summary)] = (before, after)
+    if not known:
+        return []
+    others = [
+        f"{task} ({number(before, percent=True)} → {number(after, percent=True)})"
+        for task, (before, after) in known.items()
+        if not before < _HALF < after
+    ]
+    end = f"; not in {listed(others)}" if others else ""
+    count = f"{len(known) - len(others)} of {len(known)} tasks"
+    return [Text(f"Here that holds for {count}: below 50 % before, above it after{end}.")]
+
+
+CHAPTER = Chapter(
+    name="base_rates",
+    exhibit=Exhibit,
+    title="Where the models start",
+    question="A study of fine-tuning can only show something on tasks that are mostly failed before and learned after.",
+    views=_views,
+)

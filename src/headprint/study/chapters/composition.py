@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import field
 from typing import Any, Literal, TypeAlias
 
 from pydantic.dataclasses import dataclass
 
-from headprint.study.chapters.chapter import Chapter
-from headprint.study.estimates import Estimate
+from headprint.study.chapters.chapter import Chapter, Claim, View
+from headprint.study.chapters.common import BY_MODEL, MODEL, groups, over, qualified, where
+from headprint.study.estimates import Estimate, ends_of, mean_of, number, values_of, written
 from headprint.study.records import STRICT, Matrix
+from headprint.study.verdicts import CHANCE, Check, Evidence, judged, judged_share, sentence
+from headprint.study.views import (
+    Cell,
+    Chooser,
+    Column,
+    Dots,
+    Drawing,
+    Figure,
+    HeatMap,
+    Panel,
+    Scale,
+    Series,
+    Table,
+    Text,
+)
 
 Method: TypeAlias = Literal["nnls", "lstsq"]
 
@@ -268,4 +286,331 @@ class Exhibit:
     fig4: Fig4 | None
 
 
-CHAPTER = Chapter("composition", Exhibit)
+_CORRELATION = Scale(label="correlation over heads", diverging=True, limit=1.0)
+_CHANGE = Scale(label="change ΔAP (nats)", diverging=True)
+_MATRICES = {
+    "before": "Before fine-tuning",
+    "after": "After",
+    "change": "Changes, ΔAP",
+    "relative": "Change rates, ΔAP / AP",
+}
+_ABOUT = (MODEL, Column("Target"), Column("Fit"))
+
+
+def _views(exhibit: Exhibit, seeds: Sequence[int]) -> list[View]:
+    views: list[View] = []
+    if exhibit.fig3.equations:
+        views.append(_idea(exhibit.fig3.equations))
+    if exhibit.fig4:
+        views.append(_fits(exhibit.fig4, seeds))
+    if exhibit.fig2:
+        views.append(_correlations(exhibit.fig2, seeds))
+    return views
+
+
+def _idea(equations: Sequence[Equation]) -> Figure:
+    panels = []
+    for each in equations:
+        terms = {f"{number(each.weights[task])} × {task}": each.maps[task] for task in each.parts}
+        terms = {("+ " if place else "") + title: values for place, (title, values) in enumerate(terms.items())}
+        fit = f" (R² {number(each.r2)})" if each.r2 is not None else ""
+        terms |= {"= fit": each.fitted, f"≈ {each.target}{fit}": each.maps[each.target]}
+        plots = [HeatMap(title=title, values=values, scale=_CHANGE) for title, values in terms.items()]
+        panels.append(Panel(plots=plots, at=(each.model,)))
+    return Figure(
+        name="fig3",
+        title="The idea on this run's numbers",
+        caption="The basic tasks' changes, weighted and added up, beside the complex task's change; all on one scale.",
+        drawing=Drawing(panels=panels, choosers=[BY_MODEL]),
+        notes=[Text(f"Seed {equations[0].seed}.")],
+    )
+
+
+def _fits(figure: Fig4, seeds: Sequence[int]) -> Figure:
+    choosers = [
+        BY_MODEL,
+        Chooser(label="Complex task", on_paper="all"),
+        Chooser(label="Fit"),
+        Chooser(label="Basic tasks in the basis"),
+    ]
+    intervals = (
+        "Intervals: Student's t over seeds, 95 %." if len(seeds) > 1 else "One seed: no intervals in the drawing."
+    )
+    panels = _subset_panels(figure.fits)
+    return Figure(
+        name="fig4",
+        title=figure.title,
+        caption=figure.caption,
+        drawing=Drawing(panels=panels, choosers=choosers) if panels else None,
+        tables=[_pairs(figure), _weights(figure), _discoveries(figure), *_details(figure.fits)],
+        notes=[Text(intervals), Text("● marks the tasks that the target is made of.")],
+    )
+
+
+def _subset_panels(fits: Sequence[Fit]) -> list[Panel]:
+    """A panel for each target, method and size of the basis: pairs fitted without negative weights come first."""
+    panels = []
+    for (model, target, method), of in groups(
+        sorted(fits, key=lambda fit: fit.method != "nnls"), "model", "target", "method"
+    ).items():
+        named = _named(of)
+        subsets: dict[tuple[str, ...], list[Subset]] = {}
+        for fit in of:
+            for subset in fit.decomposition.subsets or []:
+                subsets.setdefault(tuple(sorted(subset.tasks)), []).append(subset)
+        for size in sorted(set(map(len, subsets)), key=lambda size: (size != 2, size)):
+            found = [(tasks, members, mean_of(values_of(x.r2 for x in members))) for tasks, members in subsets.items()]
+            found = [each for each in found if len(each[0]) == size]
+            found.sort(key=lambda each: -(each[2].value if each[2].value is not None else float("-inf")))
+            rows = {tasks: " + ".join(members[0].tasks) for tasks, members, _ in found}
+            held_out = [mean_of(values_of(x.cross_validated for x in members)).value for _, members, _ in found]
+            nulls = [mean_of(values_of(x.null.high for x in members if x.null)).value for _, members, _ in found]
+            plot = Dots(
+                title="R²",
+                rows=list(rows.values()),
+                series=[
+                    Series(name="R²", points=[r2 for _, _, r2 in found]),
+                    Series(name="R² on held-out heads", points=held_out),
+                    Series(name="95 % of permuted heads", points=nulls),
+                ],
+                marked=[row for tasks, row in rows.items() if set(tasks) == set(named or ())],
+                joined=True,
+                limits=(-0.5, 1.05),
+            )
+            panels.append(Panel(plots=[plot], at=(model, target, method, str(size))))
+    return panels
+
+
+def _named(fits: Sequence[Fit]) -> list[str] | None:
+    """The basic tasks that people say a target is made of."""
+    return next((fit.named for fit in fits if fit.named), None)
+
+
+def _pairs(figure: Fig4) -> Table:
+    columns = [
+        Column("Best pair"),
+        Column("Best in", percent=True),
+        Column("R² of the best pair"),
+        Column("R² of the median pair"),
+        Column("Best above median"),
+        Column("Permuted heads"),
+        Column("Made of"),
+        Column("R² of what it is made of"),
+        Column("Rank of what it is made of", 1),
+    ]
+    rows = []
+    for row in figure.summary:
+        named = _named(where(figure.fits, model=row.model, target=row.target, method=row.method))
+        best = [row.best, row.best_in, row.r2_best_pair, row.r2_median_pair, row.above_median, row.null_r2]
+        rows.append([row.model, row.target, row.method, *best, named, row.r2_named, row.named_rank])
+    return Table(
+        title="Pairs of basic tasks",
+        columns=[*_ABOUT, *columns],
+        rows=rows,
+        keys=3,
+        note="R² is measured against the best constant, so it can be negative. “Permuted heads” is the mean R² of "
+        "targets whose heads were permuted, fitted by all basic tasks.",
+    )
+
+
+def _weights(figure: Fig4) -> Table:
+    tasks = list(dict.fromkeys(task for fit in figure.fits for task in fit.decomposition.weights))
+    rows: list[list[Cell]] = [
+        [*about, *(over(fit.decomposition.weights.get(task) for fit in of) for task in tasks)]
+        for about, of in groups(figure.fits, "model", "target", "method").items()
+    ]
+    title = "Weights α, all basic tasks in the basis"
+    return Table(title=title, columns=[*_ABOUT, *map(Column, tasks)], rows=rows, keys=3)
+
+
+def _discoveries(figure: Fig4) -> Table:
+    rows: list[list[Cell]] = []
+    for about, of in groups(figure.fits, "model", "target", "method").items():
+        searches = [fit.discovery for fit in of if fit.discovery]
+        bases = Counter(tuple(sorted(search.tasks)) for search in searches)
+        for basis, count in bases.most_common(1):
+            fitted = over(search.fit.r2 for search in searches if search.fit)
+            rows.append([*about, basis or "nothing", count, len(searches), fitted])
+    columns = [Column("Most frequent basis"), Column("Found in"), Column("of"), Column("R² of its fit")]
+    title = "The basis that a search finds when nobody names it"
+    return Table(title=title, columns=[*_ABOUT, *columns], rows=rows, keys=3)
+
+
+def _details(fits: Sequence[Fit]) -> list[Table]:
+    about = [Column(name) for name in ("Model", "Seed", "Target", "Fit")]
+    every: list[list[Cell]] = []
+    weights: list[list[Cell]] = []
+    subsets: list[list[Cell]] = []
+    gaps: list[list[Cell]] = []
+    for fit in fits:
+        own: list[Cell] = [fit.model, fit.seed, fit.target, fit.method]
+        of, null = fit.decomposition, fit.decomposition.null
+        found = fit.discovery.tasks if fit.discovery else None
+        tested = [null.mean, null.high, null.p_value] if null else [None] * 3
+        every.append(
+            [
+                *own,
+                fit.named,
+                fit.named_rank,
+                of.r2,
+                of.adjusted,
+                of.cross_validated,
+                *tested,
+                of.intercept,
+                of.heads,
+                found,
+            ]
+        )
+        weights += [[*own, task, weight] for task, weight in of.weights.items()]
+        for rank, subset in enumerate(of.subsets or [], start=1):
+            tested = [subset.null.mean, subset.null.high, subset.null.p_value] if subset.null else [None] * 3
+            subsets.append(
+                [
+                    *own,
+                    rank,
+                    len(subset.tasks),
+                    subset.tasks,
+                    subset.r2,
+                    subset.adjusted,
+                    subset.cross_validated,
+                    *tested,
+                ]
+            )
+        gaps += [[*own, gap.size, gap.best, gap.value, gap.best_in, gap.p_value] for gap in of.gaps or []]
+    null_names = ("Null mean", "Null high", "p")
+    fit_names = (
+        "Named",
+        "Named rank",
+        "R²",
+        "Adjusted",
+        "Cross-validated",
+        *null_names,
+        "Intercept",
+        "Heads",
+        "Discovered",
+    )
+    parts = {
+        "Every fit": (fit_names, every),
+        "Every weight": (("Task", "Weight"), weights),
+        "Every subset": (("Rank", "Size", "Tasks", "R²", "Adjusted", "Cross-validated", *null_names), subsets),
+        "Every gap": (("Size", "Best", "Gap", "Best in", "p"), gaps),
+    }
+    return [
+        Table(title=title, columns=[*about, *map(Column, names)], rows=rows, is_detail=True)
+        for title, (names, rows) in parts.items()
+    ]
+
+
+def _correlations(figure: Fig2, seeds: Sequence[int]) -> Figure:
+    panels = []
+    for mean in where(figure.summary) if len(seeds) > 1 else ():
+        plots = [_squares(title, mean.tasks, getattr(mean, part)) for part, title in _MATRICES.items()]
+        panels.append(Panel(plots=plots, at=(mean.model, f"mean of {mean.seeds}")))
+    for each in figure.matrices:
+        plots = []
+        for part, title in _MATRICES.items():
+            found: Correlations = getattr(each, part)
+            plots.append(_squares(title, each.tasks, found.value, found.low, found.high))
+        panels.append(Panel(plots=plots, at=(each.model, str(each.seed))))
+    of = " (of a single seed)" if len(seeds) > 1 else ""
+    return Figure(
+        name="fig2",
+        title=figure.title,
+        caption=figure.caption,
+        drawing=Drawing(panels=panels, choosers=[BY_MODEL, Chooser(label="Seed")], compared=True),
+        notes=[Text(f"Point at a cell for its 95 % interval over examples{of}.")],
+    )
+
+
+def _squares(
+    title: str, tasks: list[str], values: Matrix, low: Matrix | None = None, high: Matrix | None = None
+) -> HeatMap:
+    return HeatMap(title=title, values=values, scale=_CORRELATION, labels=tasks, low=low, high=high)
+
+
+def _evidence(exhibit: Exhibit) -> Evidence:
+    """For each complex task: is the best pair far above the median one, the one it should be, and beyond chance?"""
+    figure = exhibit.fig4
+    if figure is None:
+        return Evidence()
+    paper = f"{figure.paper.target} from {' + '.join(figure.paper.best)}: R² {figure.paper.r2:.2f}, the best pair"
+    # Weights that become numbers of rows cannot be negative, so this is the fit that the applications use.
+    cells = where(figure.summary, method="nnls") or figure.summary
+    checks: list[Check] = []
+    sentences, numbers, chance = [], [], []
+    for cell in cells:
+        if cell.r2_best_pair.value is None or not cell.best:
+            continue
+        fits = where(figure.fits, model=cell.model, target=cell.target, method=cell.method)
+        target, named = qualified(cell, cells, "target"), _named(fits)
+        if any(len(fit.decomposition.of_size(2)) > 1 for fit in fits):
+            checks += _best_pair(target, cell, named, fits)
+        beyond = _beyond_chance(target, named or cell.best, fits)
+        checks += beyond
+        chance += [check.holds for check in beyond]
+        sentences.append(_told(target, cell, named))
+        if named:
+            numbers.append(f"{target} from {' + '.join(named)}: R² {number(cell.r2_named.value)}")
+    if not checks:
+        return Evidence(paper=paper)
+    end = f" {chance.count(True)} of {len(chance)} targets are fitted better than permuted heads." if chance else ""
+    return Evidence(
+        checks=checks, here=sentence("; ".join(sentences)) + end, number="; ".join(numbers) or None, paper=paper
+    )
+
+
+def _told(target: str, cell: MeanFit, named: Sequence[str] | None) -> str:
+    best, median, own = (number(of.value) for of in (cell.r2_best_pair, cell.r2_median_pair, cell.r2_named))
+    text = f"the best pair for {target} is {' + '.join(cell.best or [])} (R² {best}; median pair {median})"
+    if named is None:
+        return text
+    if set(named) == set(cell.best or []):
+        return f"{text}, the pair it is made of"
+    return f"{text}, not {' + '.join(named)} (R² {own}, rank {number(cell.named_rank.value, 1)})"
+
+
+def _best_pair(target: str, cell: MeanFit, named: Sequence[str] | None, fits: Sequence[Fit]) -> list[Check]:
+    above = _above_median(cell, fits)
+    checks = [Check(f"{target}: the best pair stands above the median pair by {written(above)}", judged(above))]
+    if named:
+        rank = number(cell.named_rank.value, 1)
+        text = f"{target}: {' + '.join(named)} is the best pair (mean rank {rank})"
+        checks.append(Check(text, set(named) == set(cell.best or [])))
+    return checks
+
+
+def _above_median(cell: MeanFit, fits: Sequence[Fit]) -> Estimate | None:
+    """Over seeds; of a single one over examples."""
+    if ends_of(cell.above_median) or len(fits) != 1:
+        return cell.above_median
+    return next((gap.value for gap in fits[0].decomposition.gaps or [] if gap.size == 2), cell.above_median)
+
+
+def _beyond_chance(target: str, tasks: Sequence[str], fits: Sequence[Fit]) -> list[Check]:
+    subsets = [subset for fit in fits for subset in fit.decomposition.subsets or [] if set(subset.tasks) == set(tasks)]
+    chances = values_of(subset.null.p_value for subset in subsets if subset.null)
+    if not chances:
+        return []
+    passed = sum(p <= CHANCE for p in chances)
+    cases = f"{passed} of {len(chances)} fits"
+    text = f"{target}: {' + '.join(tasks)} fits better than permuted heads (p ≤ {CHANCE}) in {cases}"
+    return [Check(text, judged_share(passed, len(chances)))]
+
+
+CHAPTER = Chapter(
+    name="composition",
+    exhibit=Exhibit,
+    title="Finding 2: complex tasks are made of basic ones",
+    question="Is what fine-tuning on a complex task changes a weighted sum of what its basic tasks change? Nearly all "
+    "pairs of tasks fit each other somewhat, so look at how far the best one stands above the rest.",
+    views=_views,
+    claim=Claim(
+        text="What fine-tuning on a complex task changes is a linear combination of what its basic tasks change.",
+        evidence=_evidence,
+        meanings={
+            "replicates": "Here too, the fit points at the skills that the complex task was built from.",
+            "mixed": "The fit knows something of the skills behind a complex task, but not enough to be trusted alone.",
+            "does not": "Here the fit does not single out the skills that the complex task was built from.",
+        },
+    ),
+)

@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from pydantic.dataclasses import dataclass
 
-from headprint.study.chapters.chapter import Chapter
-from headprint.study.estimates import Estimate
+from headprint.study.chapters.chapter import Chapter, Claim, View
+from headprint.study.chapters.common import BY_MODEL, MODEL, distinct, examples, qualified, spread_of, where
+from headprint.study.estimates import Estimate, mean_of, number, value_of, values_of, written
 from headprint.study.records import STRICT, Matrix
+from headprint.study.verdicts import Check, Evidence, judged, judged_share, listed, sentence
+from headprint.study.views import (
+    Chooser,
+    Column,
+    Dots,
+    Drawing,
+    Figure,
+    HeatMap,
+    Panel,
+    Scale,
+    Series,
+    Table,
+    Text,
+    details,
+)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -99,4 +117,141 @@ class Exhibit:
     fig1: Fig1
 
 
-CHAPTER = Chapter("spread", Exhibit)
+_LEVELS = Scale(label="level (nats)")
+_CHANGES = Scale(label="change (nats)", diverging=True)
+_STATISTICS = {"gini": "Gini coefficient", "cv": "Coefficient of variation", "kurtosis": "Excess kurtosis"}
+_SHORT = {"gini": "Gini", "cv": "CV", "kurtosis": "Kurtosis"}
+
+
+def _views(exhibit: Exhibit, seeds: Sequence[int]) -> list[View]:
+    return [_shapes(exhibit.table1, seeds), _maps(exhibit.fig1, seeds)]
+
+
+def _shapes(table: Table1, seeds: Sequence[int]) -> Figure:
+    columns = [
+        Column(f"{_SHORT[name]} {part}", signed=part == "change")
+        for name in _STATISTICS
+        for part in ("before", "after", "change")
+    ]
+    rows = [
+        [
+            row.model,
+            row.task,
+            *(getattr(part, name) for name in _STATISTICS for part in (row.before, row.after, row.change)),
+        ]
+        for row in table.summary
+    ]
+    here = Table(title="Here", columns=[MODEL, Column("Task"), *columns], rows=rows, keys=2)
+    published = Table(
+        title="In the paper",
+        columns=[Column("Model"), *map(Column, ("Gini before", "Gini after", "CV before", "CV after"))],
+        rows=[[row.model, *row.gini, *row.cv] for row in table.paper],
+        is_open=True,
+    )
+    models = distinct(table.summary, "model")
+    return Figure(
+        name="table1",
+        title=table.title,
+        caption=table.caption,
+        drawing=Drawing(panels=[_panel(model, table) for model in models], choosers=[BY_MODEL]),
+        tables=[here, published, details("Every run", table.rows)],
+        notes=[examples(row.n for row in table.rows), spread_of(seeds)],
+    )
+
+
+def _panel(model: str, table: Table1) -> Panel:
+    """One plot for each statistic, the paper's model in the last row of those that the paper has."""
+    rows, plots = where(table.summary, model=model), []
+    for name, title in _STATISTICS.items():
+        published = {row.model: getattr(row, name, None) for row in table.paper}
+        known = {f"{model} (paper)": ends for model, ends in published.items() if ends}
+        points = {part: [getattr(getattr(row, part), name) for row in rows] for part in ("before", "after")}
+        series = [
+            Series(name=part, points=[*points[part], *(ends[place] for ends in known.values())])
+            for place, part in enumerate(points)
+        ]
+        plots.append(Dots(title=title, rows=[*(row.task for row in rows), *known], series=series, joined=True))
+    return Panel(plots=plots, at=(model,))
+
+
+def _maps(figure: Fig1, seeds: Sequence[int]) -> Figure:
+    panels = [
+        Panel(
+            plots=[
+                HeatMap(title="Before", values=each.before, scale=_LEVELS),
+                HeatMap(title="After", values=each.after, scale=_LEVELS),
+                HeatMap(title="Change", values=each.change, scale=_CHANGES, rate_of="Before"),
+            ],
+            at=(each.model, each.task, str(each.seed)),
+        )
+        for each in figure.maps
+    ]
+    choosers = [BY_MODEL, Chooser(label="Task", on_paper="all"), Chooser(label="Seed")]
+    runs = "Each seed is a training run of its own." if len(seeds) > 1 else f"Seed {seeds[0]}."
+    return Figure(
+        name="fig1",
+        title=figure.title,
+        caption=f"{figure.caption} Point at a head to read it, or focus a map and use the arrow keys.",
+        drawing=Drawing(panels=panels, choosers=choosers, compared=True),
+        notes=[examples(each.n for each in figure.maps), Text(runs)],
+    )
+
+
+def _evidence(exhibit: Exhibit) -> Evidence:
+    """Gini and CV fall: in at least 3/4 of the tasks, and on average over the tasks."""
+    cells, published = exhibit.table1.summary, exhibit.table1.paper[0]
+    checks: list[Check] = []
+    sentences, numbers, fell_in_most = [], [], []
+    for name, label in (("gini", "the Gini coefficient"), ("cv", "the coefficient of variation")):
+        known = [cell for cell in cells if value_of(getattr(cell.change, name)) is not None]
+        if not known:
+            continue
+        changes = [getattr(cell.change, name) for cell in known]
+        # The change of a single task is judged by its own interval.
+        mean = changes[0] if len(known) == 1 else mean_of(values_of(changes))
+        rising = [cell for cell in known if getattr(cell.change, name).value >= 0]
+        fell = f"{label} fell in {len(known) - len(rising)} of {len(known)} tasks"
+        size = f"mean change {written(mean, signed=True)}"
+        fell_in_most.append(judged_share(len(known) - len(rising), len(known)))
+        checks += [Check(fell, fell_in_most[-1]), Check(f"{label}: {size}", judged(mean, -1))]
+        is_rule = 0 < len(rising) <= len(known) / 2
+        exceptions = f"; not in {listed(qualified(cell, cells) for cell in rising)}" if is_rule else ""
+        sentences.append(f"{fell} ({size}){exceptions}")
+        ends = (number(mean_of(values_of(getattr(part, name) for part in parts)).value) for parts in _parts(known))
+        numbers.append(f"{_SHORT[name]} {' → '.join(ends)}")
+    peaks = values_of(cell.change.kurtosis for cell in cells)
+    end = " Means and intervals are over tasks." if len(cells) > 1 else ""
+    end += f" Kurtosis fell in {sum(x < 0 for x in peaks)} of {len(peaks)}." if peaks else ""
+    uneven = "Activation spread in most tasks here, but by amounts too uneven to tell a change on average."
+    return Evidence(
+        checks=checks,
+        here=" ".join(map(sentence, sentences)) + end if checks else None,
+        number=", ".join(numbers) or None,
+        paper=f"{published.model}: Gini {published.gini[0]:.2f} → {published.gini[1]:.2f}, "
+        f"CV {published.cv[0]:.2f} → {published.cv[1]:.2f}",
+        meanings={"mixed": uneven} if all(fell_in_most) else {},
+    )
+
+
+def _parts(cells: Sequence[MeanShape]) -> Iterator[list[Shape]]:
+    yield [cell.before for cell in cells]
+    yield [cell.after for cell in cells]
+
+
+CHAPTER = Chapter(
+    name="spread",
+    exhibit=Exhibit,
+    title="Finding 1: activation spreads",
+    question="Does a task use a few heads, and do more of them share the work after fine-tuning? Lower Gini, "
+    "coefficient of variation and kurtosis mean a more even pattern.",
+    views=_views,
+    claim=Claim(
+        text="Fine-tuning spreads activation over more heads: the pattern becomes more even.",
+        evidence=_evidence,
+        meanings={
+            "replicates": "Here too, fine-tuning does not sharpen a few heads: more of them come to share the work.",
+            "mixed": "By some measures or in some tasks the pattern becomes more even here, and in others it does not.",
+            "does not": "Here fine-tuning concentrates activation or leaves it as it was, unlike in the paper.",
+        },
+    ),
+)

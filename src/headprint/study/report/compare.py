@@ -1,180 +1,157 @@
-"""Two studies beside each other: verdicts, differences of summary numbers, the same heat maps, and unlike settings."""
+"""Two studies side by side: verdicts, differences of the numbers in their tables, heat maps, and settings."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from headprint.study import gather
-from headprint.study.checks import judged
-from headprint.study.estimates import difference, value_of
-from headprint.study.report import tables
-from headprint.study.report.drawings import Drawing, drawings
-from headprint.study.report.tables import Cell, Table
+from headprint.base.settings import leaves
+from headprint.study.estimates import Estimate, difference
+from headprint.study.report.tables import Shown, ShownTable, cell
+from headprint.study.results import Results
+from headprint.study.verdicts import Finding
+from headprint.study.views import Cell, Drawing, Figure, HeatMap, Panel, Plot, Table
 
-Results = Mapping[str, Any]
-Key = tuple[str, ...]
-
-
-class Measure(NamedTuple):
-    """A number that both studies may have: where it stands in a summary's row, and how it is written."""
-
-    label: str
-    path: tuple[str, ...]
-    digits: int | None = 2
-    percent: bool = False
+Names = tuple[str, str]
 
 
-_ACCURACY, _LOSS = Measure("accuracy", ("accuracy",), percent=True), Measure("loss", ("loss",))
-_GAINS = (
-    Measure("accuracy over target only", ("gain_accuracy",), percent=True),
-    Measure("loss over target only", ("gain_loss",)),
-)
-# Exhibit: what its summary's rows are told apart by (after the model), and their numbers.
-_COMPARED: dict[str, tuple[tuple[str, ...], tuple[Measure, ...]]] = {
-    "base_rates": (("task", "stage"), (_ACCURACY, _LOSS)),
-    "table1": (
-        ("task",),
-        tuple(
-            Measure(f"{name}, {part}", (part, key), 3)
-            for key, name in (("gini", "Gini"), ("cv", "CV"))
-            for part in ("before", "after", "change")
-        ),
-    ),
-    "fig4": (
-        ("target", "method"),
-        (
-            Measure("R² of the best pair", ("r2_best_pair",)),
-            Measure("best above median", ("above_median",)),
-            Measure("R² of what it is made of", ("r2_named",)),
-            Measure("rank of what it is made of", ("named_rank",), 1),
-        ),
-    ),
-    "fig5": (
-        ("task",),
-        (Measure("correlation at the end", ("correlation",), 3), Measure("MSE at the end", ("mse",), None)),
-    ),
-    "table2": (("target", "arm"), (_ACCURACY, _LOSS, *_GAINS)),
-    "table3": (("target", "arm"), (_ACCURACY, _LOSS, *_GAINS)),
-    "ablation": (
-        ("task", "mode", "k", "choice"),
-        (Measure("rise of the loss", ("loss",), 3), Measure("change of accuracy", ("accuracy",), percent=True)),
-    ),
-}
+@dataclass(frozen=True)
+class Claim:
+    """A claim and what each of the two studies found; None where one has no such chapter."""
+
+    claim: str
+    findings: tuple[Finding | None, Finding | None]
 
 
-def comparison(first: Results, second: Results) -> dict[str, Any]:
-    """What the template of two studies is filled with.
+@dataclass(frozen=True)
+class Comparison:
+    """The page of two studies.
 
-    Studies of one model each are compared whatever the two models' names are.
+    Attributes:
+        names: Of the studies, with A and B.
+        runs: The studies.
+        claims: Every claim of either.
+        drawings: Title of the figure, and maps of both, by name.
+        tables: Differences of the numbers that both have.
+        missing: What only one of them has.
+        settings: What their configs differ in.
     """
-    names = _names(first, second)
-    single = all(len(results["models"]) == 1 for results in (first, second))
-    drawn = {}
-    maps = _maps(first, second, names, single)
-    if maps["variants"]:
-        drawn["runs"] = maps
-    return {
-        "names": names,
-        "runs": (first, second),
-        "findings": _findings(first, second),
-        "tables": [each for each in _tables(first, second, names, single) if each],
-        "lacking": _lacking(first, second, names),
-        "settings": tables.table(
-            "Unlike settings", ["Setting", *names], _unlike(first.get("config"), second.get("config"))
-        ),
-        "data": {"drawings": drawn},
-    }
+
+    names: Names
+    runs: tuple[Results, Results]
+    claims: list[Claim]
+    drawings: dict[str, tuple[str, Drawing]]
+    tables: list[ShownTable]
+    missing: list[str]
+    settings: ShownTable | None
 
 
-def _names(first: Results, second: Results) -> tuple[str, str]:
-    a, b = (str(results.get("name") or "study") for results in (first, second))
-    return (f"A: {a}", f"B: {b}")
+def compare(first: Results, second: Results) -> Comparison:
+    """Put two studies side by side. Studies of one model each are compared whatever the models are called."""
+    names = (f"A: {first.name}", f"B: {second.name}")
+    both = _figures(first), _figures(second)
+    shared = [(both[0][name], both[1][name]) for name in both[0] if name in both[1]]
+    return Comparison(
+        names,
+        (first, second),
+        _claims(first, second),
+        {a.name: (a.title, drawing) for a, b in shared if (drawing := _drawing(a, b, names))},
+        [table for a, b in shared for table in _tables(a, b, names)],
+        _missing(first, second, names),
+        _settings(first, second, names),
+    )
 
 
-def _findings(first: Results, second: Results) -> list[dict[str, Any]]:
-    both = [{each["key"]: each for each in results.get("findings") or []} for results in (first, second)]
-    keys = dict.fromkeys((*both[0], *both[1]))
-    return [
-        {"key": key, "claim": (both[0].get(key) or both[1][key])["claim"], "runs": [of.get(key) for of in both]}
-        for key in keys
-    ]
+def _figures(results: Results) -> dict[str, Figure]:
+    return {figure.name: figure for figure in results.figures()}
 
 
-def _tables(first: Results, second: Results, names: tuple[str, str], single: bool) -> Iterator[Table | None]:
-    for exhibit, (keys, measures) in _COMPARED.items():
-        of = [results["exhibits"].get(exhibit) for results in (first, second)]
-        if not all(of):
+def _claims(first: Results, second: Results) -> list[Claim]:
+    a, b = ({finding.key: finding for finding in results.findings} for results in (first, second))
+    return [Claim((a.get(key) or b[key]).claim, (a.get(key), b.get(key))) for key in dict.fromkeys((*a, *b))]
+
+
+def _tables(a: Figure, b: Figure, names: Names) -> Iterator[ShownTable]:
+    of_b = {table.title: table for table in b.tables}
+    for table in a.tables:
+        other = of_b.get(table.title)
+        if other is None or not table.keys:
             continue
-        a, b = (_by_key(each or {}, keys, single) for each in of)
-        lines = []
-        for key in (key for key in a if key in b):
-            for measure in measures:
-                x, y = (_at(row, measure.path) for row in (a[key], b[key]))
-                if value_of(x) is None or value_of(y) is None:
-                    continue
-                more = difference(y, x)
-                change = _cell(more, measure, signed=True)._replace(strong=judged(more) is not None)
-                cells = [_cell(x, measure), _cell(y, measure), change]
-                lines.append([*map(Cell, key), Cell(measure.label), *cells])
-        title = str((of[0] or {}).get("title") or exhibit)
-        yield tables.table(title, ["Model", *(name.capitalize() for name in keys), "Number", *names, "B − A"], lines)
+        keys = [index for index in range(table.keys) if not (_is_context(table, index) and _is_context(other, index))]
+        rows = list(_differences(table, other, keys))
+        if rows:
+            title = a.title if table is a.tables[0] else f"{a.title}: {table.title}"
+            yield ShownTable(title, [*(table.columns[i].name for i in keys), "Number", *names, "B − A"], rows)
 
 
-def _cell(of: Any, measure: Measure, *, signed: bool = False) -> Cell:
-    return tables.estimate(of, measure.digits, percent=measure.percent, signed=signed)
+def _is_context(table: Table, index: int) -> bool:
+    """Whether a column, such as the only model, tells no rows apart."""
+    return table.columns[index].is_context and len({str(row[index]) for row in table.rows}) == 1
 
 
-def _by_key(exhibit: Mapping[str, Any], keys: tuple[str, ...], single: bool) -> dict[Key, Mapping[str, Any]]:
-    return {
-        ("" if single else str(row["model"]), *(str(row[key]) for key in keys)): row
-        for row in gather.summary_of(exhibit)
-    }
+def _differences(a: Table, b: Table, keys: Sequence[int]) -> Iterator[list[Shown]]:
+    """A row for each number with an interval that two tables share."""
+    rows = {tuple(str(row[i]) for i in keys): row for row in b.rows}
+    at = {column.name: index for index, column in enumerate(b.columns)}
+    for row in a.rows:
+        other = rows.get(tuple(str(row[i]) for i in keys))
+        if other is None:
+            continue
+        for column, x in zip(a.columns, row, strict=True):
+            y: Cell = other[at[column.name]] if column.name in at else None
+            if isinstance(x, Estimate) and isinstance(y, Estimate) and x.value is not None and y.value is not None:
+                change = cell(difference(y, x), replace(column, signed=True))
+                both = [cell(each, column)._replace(strong=False) for each in (x, y)]
+                yield [*(Shown(str(row[i])) for i in keys), Shown(column.name), *both, change]
 
 
-def _at(row: Mapping[str, Any], path: tuple[str, ...]) -> Any:
-    """The number at a path; of a sequence along training its last."""
-    found: Any = row
-    for name in path:
-        found = (found or {}).get(name)
-    return (found[-1] if found else None) if isinstance(found, list) else found
+def _drawing(a: Figure, b: Figure, names: Names) -> Drawing | None:
+    """The maps of both in one panel, so that they share their scales."""
+    if not (a.drawing and b.drawing and a.drawing.compared):
+        return None
+    places = range(len(a.drawing.choosers))
+    fixed = {i for i in places if all(len({panel.at[i] for panel in d.panels}) == 1 for d in (a.drawing, b.drawing))}
+    wanted = [i for i in places if i not in fixed]
+
+    def by_place(drawing: Drawing) -> dict[tuple[str, ...], Panel]:
+        return {tuple(panel.at[i] for i in wanted): panel for panel in drawing.panels}
+
+    of_b = by_place(b.drawing)
+    panels = []
+    for at, panel in by_place(a.drawing).items():
+        if other := of_b.get(at):
+            both = zip(names, (panel, other), strict=True)
+            plots = [_of_study(plot, name) for name, each in both for plot in each.plots]
+            panels.append(Panel(plots=plots, at=at, columns=len(panel.plots)))
+    return Drawing(panels=panels, choosers=[a.drawing.choosers[i] for i in wanted]) if panels else None
 
 
-def _maps(first: Results, second: Results, names: tuple[str, str], single: bool) -> Drawing:
-    found: list[dict[Key, Drawing]] = []
-    for results in (first, second):
-        maps = drawings({**results, "exhibits": {"fig1": results["exhibits"].get("fig1")}}).get("fig1")
-        variants = maps["variants"] if maps else []
-        found.append({("" if single else each["at"][0], *map(str, each["at"][1:])): each for each in variants})
-    a, b = found
-    variants = [
-        {
-            "at": list(key),
-            "names": names,
-            "maps": [{part: of[key][part] for part in ("before", "change")} for of in (a, b)],
-        }
-        for key in a
-        if key in b
-    ]
-    keys = [["model", "Model"], ["task", "Task"], ["seed", "Seed"]]
-    return {"kind": "runs", "keys": keys, "expand": "task", "variants": variants}
+def _of_study(plot: Plot, name: str) -> Plot:
+    titled = replace(plot, title=f"{name}: {plot.title}")
+    # As rates, the maps of two studies would no longer share a scale.
+    return replace(titled, rate_of=None) if isinstance(titled, HeatMap) else titled
 
 
-def _lacking(first: Results, second: Results, names: tuple[str, str]) -> list[str]:
-    """What only one of the two has."""
-    told = []
+def _missing(first: Results, second: Results, names: Names) -> list[str]:
+    lines = []
     for one, other, name in ((first, second, names[0]), (second, first, names[1])):
-        for what in ("exhibits", "tasks", "models"):
-            only = [str(each) for each in one.get(what) or {} if each not in (other.get(what) or {})]
+        parts: tuple[tuple[str, Mapping[str, object], Mapping[str, object]], ...] = (
+            ("exhibits", _figures(one), _figures(other)),
+            ("tasks", one.tasks, other.tasks),
+            ("models", one.models, other.models),
+        )
+        for what, of, others in parts:
+            only = [each for each in of if each not in others]
             if only:
-                told.append(f"{what} in {name} only: {', '.join(only)}")
-    return told
+                lines.append(f"{what} in {name} only: {', '.join(only)}")
+    return lines
 
 
-def _unlike(a: Any, b: Any, prefix: str = "") -> Iterator[list[str]]:
-    """Settings that differ, with their paths."""
-    if isinstance(a, Mapping) and isinstance(b, Mapping):
-        for key in dict.fromkeys((*a, *b)):
-            yield from _unlike(a.get(key), b.get(key), f"{prefix}.{key}" if prefix else str(key))
-    elif a != b:
-        yield [prefix, *("not set" if x is None else str(x) for x in (a, b))]
+def _settings(first: Results, second: Results, names: Names) -> ShownTable | None:
+    a, b = dict(leaves(first.config)), dict(leaves(second.config))
+    rows = [
+        [Shown(name), Shown(a.get(name, "not set")), Shown(b.get(name, "not set"))]
+        for name in dict.fromkeys((*a, *b))
+        if a.get(name) != b.get(name)
+    ]
+    return ShownTable("Settings that differ", ["Setting", *names], rows) if rows else None

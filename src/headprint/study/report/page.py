@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headprint.base.files import write_atomically
+from headprint.base.files import to_json, write_atomically
+from headprint.study.chapters import CHAPTERS
 from headprint.study.estimates import number
-from headprint.study.report.compare import comparison
-from headprint.study.report.drawings import drawings
-from headprint.study.report.sections import sections
-from headprint.study.report.tables import stages
+from headprint.study.report.compare import compare
+from headprint.study.report.encode import encoded
+from headprint.study.report.tables import ShownTable, shown, shown_tables
+from headprint.study.results import JobRecord, Results
+from headprint.study.verdicts import Finding
+from headprint.study.views import Cell, Column, Drawing, Figure, Table, Text
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -22,78 +26,105 @@ _SCRIPTS = ("base.js", "heat.js", "charts.js", "figures.js", "page.js")
 VERDICTS = {
     "replicates": ("✓", "replicates", "yes"),
     "mixed": ("≈", "mixed", "partly"),
+    "unclear": ("?", "unclear", "unclear"),
     "does not": ("✗", "does not replicate", "no"),
+    "cannot be decided": ("?", "cannot be decided", "cannot be decided"),
+    "one seed": ("1", "one seed", "one seed"),
     "not tested": ("–", "not tested", "not tested"),
 }
+"""Of each verdict its sign, and what it says of a claim of the paper and of a question that the paper leaves open."""
 
 
-def write(results: Mapping[str, Any], path: str | Path) -> None:
-    """Writes a study's page.
+@dataclass(frozen=True)
+class Section:
+    """A chapter on the page.
+
+    Attributes:
+        key: Its anchor.
+        title: Heading.
+        question: What is asked.
+        finding: What became of its claim; None if it makes none.
+        views: Figures and texts; without any, one line says so.
+    """
+
+    key: str
+    title: str
+    question: str
+    finding: Finding | None
+    views: list[Figure | Text]
+
+
+def write(results: Results, path: str | Path) -> None:
+    """Write a study's page.
 
     Args:
-        results: What ``results.json`` holds; exhibits may be absent.
+        results: Of a finished study; exhibits may be absent.
         path: An HTML file.
 
     Raises:
-        InputError: If it cannot be written there.
+        InputError: It cannot be written there.
     """
-    _write("study.html.j2", study_page(results), path)
-
-
-def write_comparison(first: Mapping[str, Any], second: Mapping[str, Any], path: str | Path) -> None:
-    """Writes two studies beside each other: differences of their numbers, and the same heat maps of both.
-
-    Args:
-        first: What its ``results.json`` holds.
-        second: The same of another study.
-        path: An HTML file.
-
-    Raises:
-        InputError: If it cannot be written there.
-    """
-    _write("comparison.html.j2", comparison(*({**results, **described(results)} for results in (first, second))), path)
-
-
-def study_page(results: Mapping[str, Any]) -> dict[str, Any]:
-    """What the template of one study is filled with."""
-    drawn, told = drawings(results), described(results)
-    return {
-        "results": told,
-        "sections": sections({**told, "exhibits": results["exhibits"]}, drawn),
-        "stages": [each for each in stages(results) if each],
-        "data": {"drawings": drawn},
+    sections = _sections(results)
+    drawings = {
+        view.name: view.drawing for part in sections for view in part.views if isinstance(view, Figure) and view.drawing
     }
+    # Of all jobs: the call that finished a study may have found most of them done.
+    seconds = sum(job.seconds for job in results.jobs)
+    content = {"results": results, "seconds": seconds, "sections": sections, "jobs": _jobs(results.jobs)}
+    _write("study.html.j2", content, drawings, path)
 
 
-_MODEL = ("id", "layers", "heads", "parameters")
-_FINDING: dict[str, Any] = {"paper": None, "number": None, "checks": []}
-_TASK = ("kind", "description", "parts", "train", "probe", "test", "scorer")
+def write_comparison(first: Results, second: Results, path: str | Path) -> None:
+    """Write two studies side by side: differences of their numbers, and the same heat maps of both.
+
+    Args:
+        first: One study.
+        second: Another.
+        path: An HTML file.
+
+    Raises:
+        InputError: It cannot be written there.
+    """
+    found = compare(first, second)
+    drawings = {name: drawing for name, (_, drawing) in found.drawings.items()}
+    _write("comparison.html.j2", {"comparison": found}, drawings, path)
 
 
-def described(results: Mapping[str, Any]) -> dict[str, Any]:
-    """What stands about a study as a whole, with None for what its results leave out."""
-    told = {key: results.get(key) for key in ("name", "created", "config")}
-    # Of all its stages: the call that finished a study may have found most of them done.
-    told["seconds"] = sum(stage.get("seconds") or 0 for stage in results.get("stages") or [])
-    told |= {key: results.get(key) or {} for key in ("versions", "machine")}
-    told["seeds"] = results.get("seeds") or []
-    told["findings"] = [{**_FINDING, **each} for each in results.get("findings") or []]
-    for key, fields in (("models", _MODEL), ("tasks", _TASK)):
-        told[key] = {name: {**dict.fromkeys(fields), **each} for name, each in (results.get(key) or {}).items()}
-    return told
+def _sections(results: Results) -> list[Section]:
+    found = {finding.key: finding for finding in results.findings}
+    return [
+        Section(chapter.name, chapter.title, chapter.question, found.get(chapter.name), results.views(chapter))
+        for chapter in CHAPTERS
+    ]
 
 
-def _write(template: str, content: Mapping[str, Any], path: str | Path) -> None:
+def _jobs(jobs: Sequence[JobRecord]) -> list[ShownTable]:
+    """Time by stage, and of each job."""
+    of_stage: dict[str, list[JobRecord]] = {}
+    for job in jobs:
+        of_stage.setdefault(job.stage, []).append(job)
+    totals: list[list[Cell]] = [
+        [stage, len(of), sum(job.cached for job in of), sum(job.seconds for job in of)]
+        for stage, of in of_stage.items()
+    ]
+    columns = [Column("Stage"), Column("Jobs"), Column("From the cache"), Column("Seconds", 1)]
+    by_stage = Table(title="Time by stage", columns=columns, rows=totals)
+    columns = [Column("Stage"), Column("Job"), Column("Seconds", 1), Column("From the cache"), Column("Id")]
+    every: list[list[Cell]] = [[job.stage, job.label, job.seconds, job.cached, job.id] for job in jobs]
+    return [shown(table) for table in (by_stage, Table(title="Every job", columns=columns, rows=every)) if table.rows]
+
+
+def _write(template: str, content: Mapping[str, Any], drawings: Mapping[str, Drawing], path: str | Path) -> None:
+    data = {"drawings": {name: encoded(drawing) for name, drawing in drawings.items()}}
     page = (
         _environment()
         .get_template(template)
         .render(
-            **{key: value for key, value in content.items() if key != "data"},
-            data=embedded(content["data"]),
+            **content,
+            data=embedded(data),
             style=_asset("page.css"),
             script="\n".join(_asset(name) for name in _SCRIPTS),
             verdicts=VERDICTS,
-            data_has_maps="runs" in content["data"]["drawings"],
         )
     )
     write_atomically(Path(path), page.encode())
@@ -118,7 +149,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "duration": _duration, "tidy_json": _tidy}
+    environment.filters |= {"number": number, "duration": _duration, "shown_tables": shown_tables}
+    environment.filters["tidy_json"] = lambda value: to_json(value, indent=2)
+    environment.tests["figure"] = lambda view: isinstance(view, Figure)
     return environment
 
 
@@ -133,7 +166,3 @@ def _duration(seconds: float) -> str:
         return f"{whole} s"
     minutes, rest = divmod(whole, 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def _tidy(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=2)

@@ -27,14 +27,16 @@ function legend(names, dashed) {
 /* One line per row, one point with its interval per series. */
 function dots(panel, { width, joined }) {
   const { rows, series, percent } = panel;
-  const longest = Math.max(...rows.map((name) => name.length)) + (panel.marked ? 2 : 0);
+  const marked = new Set(panel.marked);
+  const longest = Math.max(...rows.map((name) => name.length)) + (marked.size ? 2 : 0);
   const left = Math.min(width * 0.45, 14 + 7.3 * longest);
   const most = Math.floor((left - 10) / 7.1);
   const [right, top, below] = [14, 4, 24];
   const high = joined || series.length === 1 ? 24 : Math.max(22, 9 * series.length + 8);
   const height = top + rows.length * high + below;
   const ends = series.flatMap((each) => each.points.flatMap((point) => (point ? point.filter((x) => x !== null) : [])));
-  const clip = (x) => Math.min(panel.most ?? Infinity, Math.max(panel.least ?? -Infinity, x));
+  const [floor, ceiling] = panel.limits ?? [-Infinity, Infinity];
+  const clip = (x) => Math.min(ceiling, Math.max(floor, x));
   let [least, greatest] = [Math.min(...ends.map(clip)), Math.max(...ends.map(clip))];
   if (percent) [least, greatest] = [Math.max(0, least), Math.min(1, greatest)];
   const room = (greatest - least || Math.abs(greatest) || 1) * 0.04;
@@ -49,13 +51,13 @@ function dots(panel, { width, joined }) {
     drawing.append(svg("line", { class: tick === 0 ? "zero" : "grid", x1: x(tick), x2: x(tick), y1: top, y2: height - below }),
       svg("text", { class: "tick", x: x(tick), y: height - 8, "text-anchor": "middle" }, sayTick(tick, percent) + (percent ? " %" : "")));
   }
-  if (panel.reference !== undefined && panel.reference !== null) drawing.append(
+  if (panel.reference !== null) drawing.append(
     svg("line", { class: "reference", x1: inside(panel.reference), x2: inside(panel.reference), y1: top, y2: height - below }));
   rows.forEach((name, i) => {
     const middle = top + (i + 0.5) * high;
     if (i && !joined && series.length > 1) drawing.append(svg("line", { class: "grid", x1: 0, x2: width - right, y1: middle - high / 2, y2: middle - high / 2 }));
-    const label = (panel.marked && panel.marked[i] ? "● " : "") + name;
-    drawing.append(svg("text", { x: left - 8, y: middle + 4, "text-anchor": "end", ...hovering(label), style: panel.marked && panel.marked[i] ? "font-weight:600" : null }, clipped(label, most)));
+    const label = (marked.has(name) ? "● " : "") + name;
+    drawing.append(svg("text", { x: left - 8, y: middle + 4, "text-anchor": "end", ...hovering(label), style: marked.has(name) ? "font-weight:600" : null }, clipped(label, most)));
     const known = series.map((each) => each.points[i]).filter(Boolean).map((point) => inside(point[0]));
     if (joined && known.length > 1) drawing.append(svg("line", { class: "join", x1: Math.min(...known), x2: Math.max(...known), y1: middle, y2: middle }));
     series.forEach((each, k) => {
