@@ -343,3 +343,50 @@ def test_the_commands_mistakes_are_one_line_and_exit_code_2(saved, capsys, monke
     monkeypatch.chdir(saved)
     assert run(["ablate", "model", "rows.jsonl", *options]) == 2
     assert said in capsys.readouterr().err.strip().splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """Two models of one shape and one of another, saved with the patterns that were measured on each."""
+    folder = tmp_path_factory.mktemp("measured")
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in text_rows(4)))
+    torch.manual_seed(0)
+    for name, extra in (("base", {}), ("tuned", {}), ("deeper", {"num_hidden_layers": 4})):
+        model = small("llama", torch.float32, **extra)
+        if name == "tuned":
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    parameter.add_(0.01 * torch.randn_like(parameter))
+        model.save_pretrained(folder / name)
+        toy_tokenizer().save_pretrained(folder / name)
+        loaded, tokenizer = models.load_model(str(folder / name))
+        headprint.extract(loaded, tokenizer, folder / "rows.jsonl").pattern().save(folder / f"{name}.safetensors")
+    change = headprint.load(folder / "tuned.safetensors") - headprint.load(folder / "base.safetensors")
+    change.save(folder / "change.safetensors")
+    (change / headprint.load(folder / "base.safetensors")).save(folder / "relative.safetensors")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "said"),
+    [
+        ("tuned", ["--pattern", "tuned.safetensors"], None),
+        ("base", ["--change", "change.safetensors"], None),
+        ("tuned", ["--pattern", "tuned.safetensors", "--change", "relative.safetensors"], None),
+        ("tuned", ["--pattern", "tuned.safetensors", "--dtype", "bfloat16"], None),
+        ("tuned", ["--pattern", "base.safetensors"], "base.safetensors is a pattern of other weights"),
+        ("tuned", ["--pattern", "base.safetensors", "--dtype", "bfloat16"], "of other weights"),
+        ("tuned", ["--pattern", "base.safetensors", "--other-model"], None),
+        ("deeper", ["--change", "change.safetensors"], "a change of 3 layers of 4 heads, and the model has 4 layers"),
+        ("base", ["--pattern", "deeper.safetensors", "--other-model"], "a pattern of 4 layers of 4 heads"),
+    ],
+)
+def test_patterns_of_another_model_are_refused(measured, capsys, monkeypatch, model, options, said) -> None:
+    monkeypatch.chdir(measured)
+    command = ["ablate", str(measured / model), "rows.jsonl", "-k", "2", "--random", "2", *options]
+    assert run(command) == (2 if said else 0)
+    printed = capsys.readouterr()
+    if said:
+        assert said in printed.err.strip().splitlines()[-1]
+    else:
+        assert "all 12 heads on" in printed.out

@@ -21,6 +21,7 @@ from headprint.base.errors import InputError
 from headprint.cli.app import run
 from headprint.cli.commands import evaluate as command
 from headprint.data.rows import read_rows
+from headprint.evaluation import head_means
 from headprint.evaluation.evaluation import Evaluation, Outcome
 from headprint.evaluation.generation import generate, prompt_tokens
 from headprint.evaluation.likelihood import HeldOut, examples_of, token_losses
@@ -31,7 +32,7 @@ from support.plain import losses as plain_losses
 from support.plain import random_examples
 from support.toy_models import toy_model
 from support.toy_rows import WORDS, small, text_rows
-from support.toy_tokenizers import toy_tokenizer
+from support.toy_tokenizers import PLAIN_CHAT, toy_tokenizer
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2", "cohere"])
@@ -238,6 +239,45 @@ def test_rows_that_cannot_be_judged_are_named_before_the_model_is_asked(monkeypa
     rows[2]["answer"] = "5"
     with pytest.raises(InputError, match="row 2: no 'completion'"):
         headprint.evaluate(model, toy_tokenizer(), rows, scorer="exact")
+
+
+def test_rows_longer_than_the_context_are_refused_by_name(monkeypatch) -> None:
+    rows = text_rows(5)
+    for row in rows:
+        row["choices"] = ["one", "two"]
+        row["answer"] = 0
+    long = {**rows[0], "prompt": " ".join(WORDS * 30)}
+    rows.insert(3, long)
+    tokenizer, model = toy_tokenizer(), small("gpt2")
+    monkeypatch.setattr(model, "forward", None)  # nothing is run
+    said = r"row 3: .*\d+ tokens, and the model's context is 256"
+    for options in ({"scorer": "exact", "loss": False}, {"scorer": "choice", "loss": False}, {"scorer": "none"}):
+        with pytest.raises(InputError, match=said):
+            headprint.evaluate(model, tokenizer, rows, **options)
+    with pytest.raises(InputError, match=said):
+        headprint.ablate(model, tokenizer, rows, rankings={}, ks=(1,), random=1)
+    with pytest.raises(InputError, match=said):
+        head_means(model, tokenizer, rows)
+    monkeypatch.undo()
+    del rows[3]
+    assert headprint.evaluate(model, tokenizer, rows, scorer="exact", max_new_tokens=2).n == 5
+
+
+def test_each_rows_outcome_is_written_in_full(tmp_path) -> None:
+    model, tokenizer, rows = small(), toy_tokenizer(), text_rows(3)
+    talk = [{"role": "user", "content": "How many?"}, {"role": "assistant", "content": "Seven."}]
+    found = headprint.evaluate(model, tokenizer, rows, scorer="exact", max_new_tokens=2)
+    found.write(tmp_path / "answers.jsonl")
+    lines = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
+    assert [line["prompt"] for line in lines] == [row["prompt"] for row in rows]
+    assert [line["expected"] for line in lines] == [row["answer"] for row in rows]
+    assert all(list(line) == ["id", "prompt", "expected", "output", "right", "loss", "cut"] for line in lines)
+    assert [line["cut"] for line in lines] == [True] * 3
+    tokenizer = toy_tokenizer(chat_template=PLAIN_CHAT)
+    (chat,) = headprint.evaluate(model, tokenizer, [{"messages": talk}], scorer="exact", loss=False).results
+    assert (chat.prompt, chat.expected) == (talk[:1], "Seven.")
+    (pre,) = headprint.evaluate(model, None, [{"input_ids": [3, 4, 5], "labels": [-100, 4, 5]}], scorer=None).results
+    assert (pre.prompt, pre.expected, pre.output, pre.cut) == (None, None, None, None)
 
 
 def test_python_is_run_and_its_rows_are_named() -> None:

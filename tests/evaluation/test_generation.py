@@ -9,6 +9,7 @@ from headprint.base.errors import InputError
 from headprint.data.rows import Row, read_rows
 from headprint.data.tokenization import tokenize_row
 from headprint.evaluation.generation import generate, prompt_tokens
+from support.toy_models import toy_model
 from support.toy_rows import small, text_rows
 from support.toy_tokenizers import PLAIN_CHAT, toy_tokenizer
 
@@ -78,3 +79,31 @@ def test_prompts_are_those_of_training() -> None:
     assert asked == prompt_tokens(Row("row 0", {"prompt": talk[:1], "completion": talk[1:]}), tokenizer)
     with pytest.raises(InputError, match=r"f.jsonl:3: nothing to answer \(found: text\)"):
         prompt_tokens(Row("f.jsonl:3", {"text": "all of it"}), tokenizer)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama"])  # learned positions, which end, and rotary ones
+def test_answers_end_where_the_context_is_full(family) -> None:
+    tokenizer = toy_tokenizer()
+    prompts = [prompt_tokens(row, tokenizer) for row in read_rows(text_rows(7))]
+    context = max(map(len, prompts)) + 4
+    length = "n_positions" if family == "gpt2" else "max_position_embeddings"
+    model = toy_model(family, dtype=torch.float64, attention="sdpa", vocab_size=400, **{length: context})
+    ends = {2, tokenizer.eos_token_id}
+    wanted = [plain_answer(model, tokenizer, prompt, min(9, context - len(prompt)), ends) for prompt in prompts]
+    assert len({min(9, context - len(prompt)) for prompt in prompts}) > 1
+    for batch_tokens in (1, 200, None):
+        found = generate(model, tokenizer, prompts, max_new_tokens=9, batch_tokens=batch_tokens)
+        assert [x.text for x in found] == wanted
+    free = generate(model, tokenizer, prompts, max_new_tokens=1)
+    assert all(x.cut for x in free if x.text)
+
+
+def test_what_was_cut_is_known() -> None:
+    model, tokenizer = small(), toy_tokenizer()
+    prompt = prompt_tokens(next(read_rows(text_rows(1))), tokenizer)
+    with torch.no_grad():
+        stop = int(model(input_ids=torch.tensor([prompt])).logits[0, -1].argmax())
+    (long,) = generate(model, tokenizer, [prompt], max_new_tokens=3)
+    assert long.cut
+    model.generation_config.eos_token_id = [stop]
+    assert generate(model, tokenizer, [prompt], max_new_tokens=3) == [("", False)]
