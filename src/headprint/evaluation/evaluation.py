@@ -114,7 +114,7 @@ class Evaluation:
 
 
 def evaluate(
-    model: nn.Module,
+    model: ModelOrName,
     tokenizer: Any,
     rows: Source,
     *,
@@ -133,8 +133,9 @@ def evaluate(
     generation settings are restored afterwards.
 
     Args:
-        model: A transformers causal language model on its device, bare or wrapped.
-        tokenizer: Its tokenizer; None for pre-tokenised rows, of which there is only the loss.
+        model: A transformers causal language model on its device, bare or wrapped; or a name, which is loaded
+            (:func:`headprint.load_model`).
+        tokenizer: Its tokenizer; None takes that of a named model, and for pre-tokenised rows there need be none.
         rows: Rows with a prompt, as :func:`headprint.data.rows.read_rows` takes them; what else they need depends on
             the scorer (docs: evaluate).
         scorer: A name in :data:`headprint.evaluation.SCORERS`, a function of a row and an output that returns
@@ -159,6 +160,7 @@ def evaluate(
         raise InputError("without a scorer and with loss=False there is nothing to evaluate")
     taken = take_rows(rows, limit, split)
     check_rows(found, taken)
+    model, tokenizer = models.resolve(model, tokenizer)
     with ExitStack() as stack:
         stack.enter_context(models.frozen(model))
         # Everything is tokenized before anything is run: a row that cannot be read is refused at once.

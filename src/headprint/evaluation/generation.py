@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -18,7 +19,7 @@ from headprint.base.errors import InputError
 from headprint.data import chat
 from headprint.data.tokenization import template_options
 from headprint.evaluation.parsing import prompt_of
-from headprint.measure.batching import is_out_of_memory, take
+from headprint.measure.batching import Budget, OutOfMemory, in_batches
 from headprint.models.heads import unwrap
 
 if TYPE_CHECKING:
@@ -107,51 +108,42 @@ def generate(
         InputError: One prompt alone does not fit in memory.
     """
     causal, device = unwrap(model), models.input_device(model)
-    budget = batch_tokens or (_CPU_TOKENS if device.type == "cpu" else _GPU_TOKENS)
+    budget = Budget(device, batch_tokens or (_CPU_TOKENS if device.type == "cpu" else _GPU_TOKENS))
     ends = _end_tokens(causal, tokenizer)
     context = models.limits(model)["context"]
-    answers: list[list[int]] = [[] for _ in prompts]
-    cut = [False] * len(prompts)
-    left = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))  # longest first: what does not fit shows at once
+    rooms = [max_new_tokens if context is None else min(max_new_tokens, context - len(prompt)) for prompt in prompts]
+    outputs: dict[int, Output] = {}
+    # Rows near the end of the context share batches only with rows of the same room: no answer depends on the others.
+    for room in sorted(set(rooms)):
+        rows = [row for row, own in enumerate(rooms) if own == room]
 
-    def room(i: int) -> int:
-        return max_new_tokens if context is None else min(max_new_tokens, context - len(prompts[i]))
+        def answer(chosen: list[int], rows: list[int] = rows) -> list[list[int]]:
+            return _answer(causal, [prompts[rows[i]] for i in chosen], device)
 
-    while left:
-        width, new = len(prompts[left[0]]), room(left[0])
-        now = left[: take(width + new, len(left), budget)]
-        # Rows near the end of the context share a batch only with their equals: no answer depends on the others.
-        now = [i for i in now if room(i) == new]
-        with _plain_greedy(causal, new, ends, tokenizer.pad_token_id):
-            found = _answer(causal, [prompts[i] for i in now], device)
-        if found is None:
-            if len(now) == 1:
-                raise InputError(f"out of memory on a prompt of {width} tokens: use a lower precision, or drop it")
-            budget = min(budget, len(now) * (width + new)) // 2
-            continue
-        for i, tokens in zip(now, found, strict=True):
-            end = next((at for at, token in enumerate(tokens) if token in ends), None)
-            answers[i], cut[i] = tokens[:end], end is None
-        left = left[len(now) :]
-        if advance:
-            advance(len(now), sum(len(answers[i]) for i in now))
-    texts = [tokenizer.decode(tokens, skip_special_tokens=True) for tokens in answers]
-    return [Output(text, each) for text, each in zip(texts, cut, strict=True)]
+        try:
+            with _plain_greedy(causal, room, ends, tokenizer.pad_token_id):
+                for chosen, found in in_batches([len(prompts[row]) + room for row in rows], answer, budget):
+                    answers = [list(takewhile(lambda token: token not in ends, tokens)) for tokens in found]
+                    for i, tokens, own in zip(chosen, found, answers, strict=True):
+                        text = tokenizer.decode(own, skip_special_tokens=True)
+                        outputs[rows[i]] = Output(text, cut=len(own) == len(tokens))
+                    if advance:
+                        advance(len(chosen), sum(map(len, answers)))
+        except OutOfMemory as error:
+            raise InputError(
+                f"out of memory on a prompt of {error.length - room} tokens: use a lower precision, or drop it"
+            ) from error
+    return [outputs[row] for row in range(len(prompts))]
 
 
-def _answer(causal: Any, prompts: list[list[int]], device: torch.device) -> list[list[int]] | None:
-    """Return what is generated after each prompt, past its end as well; None if memory ran out."""
+def _answer(causal: Any, prompts: list[list[int]], device: torch.device) -> list[list[int]]:
+    """Return what is generated after each prompt, past its end as well."""
     width = max(map(len, prompts))
     ids = torch.tensor([[0] * (width - len(prompt)) + prompt for prompt in prompts])
     mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])
-    try:
-        found = causal.generate(
-            input_ids=ids.to(device), attention_mask=mask.to(device), logits_processor=[_refuse_not_finite]
-        )
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        return None
+    found = causal.generate(
+        input_ids=ids.to(device), attention_mask=mask.to(device), logits_processor=[_refuse_not_finite]
+    )
     return found[:, width:].tolist()  # type: ignore[no-any-return]
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from headprint.base.options import LossOn
     from headprint.data import Source
+    from headprint.measure.levels import Batch
 
 HeadId: TypeAlias = tuple[int, int]
 """Layer and head, from 0."""
@@ -163,26 +164,34 @@ def head_means(
 
 
 def means_of(heldout: HeldOut, heads: HeadMap) -> NDArray[np.float64]:
-    """Return :func:`head_means` of rows that are batches already."""
-    means = np.full((heads.layers, heads.heads, max(site.head_dim for site in heads.sites)), np.nan)
-    sums = {site.layer: np.zeros((site.heads, site.head_dim)) for site in heads.sites}
-    tokens = 0
+    """Return :func:`head_means` of rows that are tokenised already."""
 
-    def adding(site: HeadSite, real: Tensor) -> Any:
-        def add(module: nn.Module, args: tuple[Any, ...]) -> None:
-            z: Tensor = args[0]
-            outputs = z.reshape(*real.shape, site.heads, site.head_dim)[real.to(z.device)]
-            sums[site.layer] += outputs.sum(0, dtype=torch.float64).cpu().numpy()
+    shape = (heads.layers, heads.heads, max(site.head_dim for site in heads.sites))
 
-        return add
+    def summed(batch: Batch, real: Tensor) -> tuple[NDArray[np.float64], int]:
+        sums = np.zeros(shape)
 
+        def adding(site: HeadSite) -> Any:
+            def add(module: nn.Module, args: tuple[Any, ...]) -> None:
+                z: Tensor = args[0]
+                outputs = z.reshape(*real.shape, site.heads, site.head_dim)[real.to(z.device)]
+                sums[site.layer, : site.heads, : site.head_dim] += outputs.sum(0, dtype=torch.float64).cpu().numpy()
+
+            return add
+
+        with ExitStack() as undo:
+            for site in heads.sites:
+                undo.callback(site.module.register_forward_pre_hook(adding(site)).remove)
+            token_losses(heldout.model, batch.inputs(), batch.labels)
+        return sums, int(real.sum())
+
+    total, tokens = np.zeros(shape), 0
     with models.frozen(heldout.model):
-        for real, batch in heldout.batches():
-            tokens += int(real.sum())
-            with ExitStack() as undo:
-                for site in heads.sites:
-                    undo.callback(site.module.register_forward_pre_hook(adding(site, real)).remove)
-                token_losses(heldout.model, batch.inputs(), batch.labels)
+        for _, (sums, count) in heldout.run(summed):
+            total += sums
+            tokens += count
+    means = np.full(shape, np.nan)
     for site in heads.sites:
-        means[site.layer, : site.heads, : site.head_dim] = sums[site.layer] / tokens
+        own = (site.layer, slice(site.heads), slice(site.head_dim))
+        means[own] = total[own] / tokens
     return means

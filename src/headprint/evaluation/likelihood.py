@@ -1,8 +1,8 @@
-"""Losses of tokenised rows, forward only: batches are made once and run as often as needed."""
+"""Losses of tokenised rows, forward only."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +14,7 @@ from headprint import models
 from headprint.base.errors import InputError
 from headprint.base.options import LossOn
 from headprint.data import Example, check_limits, row_id, tokenize_row
-from headprint.measure.batching import CPU_TOKENS, collate, is_out_of_memory, take
+from headprint.measure.batching import CPU_TOKENS, Budget, OutOfMemory, Result, collate, in_batches
 from headprint.measure.levels import Batch
 from headprint.measure.loss import labelled_rows, rows_per_chunk, supervised_mask
 
@@ -84,81 +84,72 @@ def token_losses(model: nn.Module, inputs: Mapping[str, Tensor], labels: Tensor)
 
 
 class HeldOut:
-    """Tokenised rows as right-padded batches of rows of like length, ready to be run again and again.
+    """Tokenised rows whose losses are taken again and again, in batches of rows of similar length.
+
+    Every run has the same batches, unless memory ran out in one before: differences between runs are then those of
+    the model, and not of rounding.
 
     Args:
         model: A causal language model, in evaluation mode where it is run.
         examples: N examples, each with a supervised token.
-        batch_tokens: Tokens per batch at most, padding counted; None chooses. Halved where memory runs out.
+        batch_tokens: Tokens per batch at most, padding included; None chooses. Halved when memory runs out.
     """
 
     def __init__(self, model: nn.Module, examples: Sequence[Example], *, batch_tokens: int | None = None) -> None:
         self.model = model
-        device = models.input_device(model)
-        budget = batch_tokens or (CPU_TOKENS if device.type == "cpu" else _GPU_TOKENS)
         self._examples = examples
-        self._batches: list[tuple[list[int], Batch]] = []
-        left = sorted(range(len(examples)), key=lambda i: -len(examples[i].input_ids))
-        while left:
-            count = take(len(examples[left[0]].input_ids), len(left), budget)
-            self._batches.append(self._collated(left[:count], device))
-            left = left[count:]
+        self._device = models.input_device(model)
+        # A fixed budget: one that grew after the first batch would make other batches in the next run.
+        self._budget = Budget(self._device, batch_tokens or (CPU_TOKENS if self._device.type == "cpu" else _GPU_TOKENS))
 
-    def _collated(self, chosen: list[int], device: torch.device) -> tuple[list[int], Batch]:
-        return chosen, collate([self._examples[i] for i in chosen], device)
+    def run(self, function: Callable[[Batch, Tensor], Result]) -> Iterator[tuple[list[int], Result]]:
+        """Apply a function to every batch and the mask of its tokens that are not padding, (B, T).
 
-    def batches(self) -> Iterator[tuple[Tensor, Batch]]:
-        """Every batch with what in it is a token and not padding, (B, T)."""
-        for chosen, batch in self._batches:
-            lengths = torch.tensor([len(self._examples[i].input_ids) for i in chosen])
-            yield torch.arange(batch.input_ids.shape[1]) < lengths[:, None], batch
-
-    def sums(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Summed token losses in nats (N,), and how many tokens they are of (N,).
+        Yields:
+            The indices of the batch's examples, and what the function returned.
 
         Raises:
             InputError: One row alone does not fit in memory.
         """
-        sums, counts = np.empty(len(self._examples)), np.empty(len(self._examples), np.int64)
-        at = 0
-        while at < len(self._batches):
-            chosen, batch = self._batches[at]
-            nll = self._run(batch)
-            if nll is None:
-                self._split(at)
-                continue
-            sums[chosen] = nll.double().sum(1).cpu().numpy()
-            counts[chosen] = supervised_mask(batch.labels).sum(1).cpu().numpy()
-            at += 1
-        return sums, counts
+        lengths = [len(example.input_ids) for example in self._examples]
+
+        def apply(chosen: list[int]) -> Result:
+            batch = collate([self._examples[i] for i in chosen], self._device)
+            real = torch.arange(batch.input_ids.shape[1]) < torch.tensor([lengths[i] for i in chosen])[:, None]
+            return function(batch, real)
+
+        try:
+            yield from in_batches(lengths, apply, self._budget)
+        except OutOfMemory as error:
+            (row,) = error.rows
+            raise InputError(
+                f"out of memory on a row of {error.length} tokens (id {self._examples[row].id!r}): use a lower "
+                "precision, or drop the row"
+            ) from error
+
+    def sums(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Return the summed token losses of each row in nats (N,), and how many tokens they are of (N,).
+
+        Raises:
+            InputError: One row alone does not fit in memory.
+        """
+
+        def summed(batch: Batch, real: Tensor) -> NDArray[np.float64]:
+            nll: NDArray[np.float64] = (
+                token_losses(self.model, batch.inputs(), batch.labels).double().sum(1).cpu().numpy()
+            )
+            return nll
+
+        sums = np.empty(len(self._examples))
+        for chosen, nll in self.run(summed):
+            sums[chosen] = nll
+        return sums, np.array([example.supervised for example in self._examples], np.int64)
 
     def losses(self) -> NDArray[np.float64]:
-        """Each row's mean token loss in nats, (N,), in the order of the examples.
+        """Return the mean token loss of each row in nats, (N,), in the order of the examples.
 
         Raises:
             InputError: One row alone does not fit in memory.
         """
         sums, counts = self.sums()
         return sums / counts
-
-    def _run(self, batch: Batch) -> Tensor | None:
-        try:
-            return token_losses(self.model, batch.inputs(), batch.labels)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-        return None  # outside the except clause, so that the traceback no longer holds the activations
-
-    def _split(self, at: int) -> None:
-        """Put two halves in the place of a batch that did not fit."""
-        chosen, batch = self._batches[at]
-        if len(chosen) == 1:
-            raise InputError(
-                f"out of memory on a row of {batch.input_ids.shape[1]} tokens (id {self._examples[chosen[0]].id!r}): "
-                "use a lower precision, or drop the row"
-            )
-        half = len(chosen) // 2
-        device = batch.input_ids.device
-        self._batches[at : at + 1] = [self._collated(part, device) for part in (chosen[:half], chosen[half:])]
-        if device.type == "cuda":
-            torch.cuda.empty_cache()
