@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import random
 import sys
+from functools import partial
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -25,7 +25,6 @@ from headprint.evaluation import head_means
 from headprint.evaluation.evaluation import Evaluation, Outcome
 from headprint.evaluation.generation import generate, prompt_tokens
 from headprint.evaluation.likelihood import HeldOut, examples_of, token_losses
-from headprint.evaluation.mathbench import How
 from headprint.evaluation.scorers import SCORERS
 from support.numerics import FLOAT32, FLOAT64, error
 from support.plain import losses as plain_losses
@@ -241,6 +240,25 @@ def test_rows_that_cannot_be_judged_are_named_before_the_model_is_asked(monkeypa
         headprint.evaluate(model, toy_tokenizer(), rows, scorer="exact")
 
 
+def test_a_model_is_given_loaded_or_by_name(saved) -> None:
+    name, rows = saved / "model", saved / "rows.jsonl"
+    model, tokenizer = models.load_model(name)
+    options = {"scorer": "final", "limit": 3, "max_new_tokens": 4}
+    wanted = headprint.evaluate(model, tokenizer, rows, **options)
+    assert headprint.evaluate(name, None, rows, **options) == wanted
+    assert headprint.evaluate(str(name), tokenizer, rows, **options) == wanted
+    ablation = {"rankings": {"first": [(0, 0)]}, "ks": (1,), "random": 1}
+    by_name = headprint.ablate(str(name), None, rows, **ablation)
+    assert by_name.to_dict() == headprint.ablate(model, tokenizer, rows, **ablation).to_dict()
+    for function in (headprint.evaluate, partial(headprint.ablate, **ablation)):  # before the model is looked for
+        with pytest.raises(InputError, match="unknown scorer 'exakt'"):
+            function("no-such-model", None, rows, scorer="exakt")
+        with pytest.raises(InputError, match="rows.jsonl:1: not a row of the laboratory"):
+            function("no-such-model", None, rows, scorer="lab")
+        with pytest.raises(InputError, match="no-such-model"):
+            function("no-such-model", None, rows, scorer="exact")
+
+
 def test_rows_longer_than_the_context_are_refused_by_name(monkeypatch) -> None:
     rows = text_rows(5)
     for row in rows:
@@ -369,6 +387,5 @@ def test_the_commands_mistakes_are_one_line_and_exit_code_2(saved, capsys, monke
     assert error.startswith("headprint: error: ")
 
 
-def test_the_commands_choices_are_the_librarys() -> None:
+def test_help_names_the_packages_own_scorers() -> None:
     assert command.SCORER_NAMES.split(", ") == SCORERS.names()
-    assert get_args(command.How) == get_args(How)

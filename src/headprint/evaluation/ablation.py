@@ -9,6 +9,7 @@ at random, many times: a head that matters should cost more than a random one.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -26,7 +27,6 @@ from headprint.base.errors import InputError
 from headprint.evaluation.evaluation import take_rows
 from headprint.evaluation.interventions import (
     HeadId,
-    Mode,
     ablate_heads,
     all_heads,
     check_means,
@@ -42,7 +42,7 @@ from headprint.models.heads import HeadMap, locate
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from headprint.base.options import LossOn
+    from headprint.base.options import AblationMode, LossOn
     from headprint.data import Source
     from headprint.patterns.pattern import Pattern
 
@@ -96,7 +96,7 @@ class Ablation:
 
     intact: Trial
     trials: list[Trial]
-    mode: Mode
+    mode: AblationMode
     heads: int
     confidence: float = 0.95
 
@@ -212,13 +212,13 @@ class Ablation:
 
 
 def ablate(
-    model: nn.Module,
+    model: nn.Module | str | os.PathLike[str],
     tokenizer: Any,
     rows: Source,
     *,
     rankings: Mapping[str, Sequence[Sequence[Any]]],
     ks: Sequence[int] = (1, 2, 4, 8, 16),
-    mode: Mode = "zero",
+    mode: AblationMode = "zero",
     means: NDArray[np.float64] | None = None,
     random: int = 20,
     layer_matched: int = 0,
@@ -236,8 +236,9 @@ def ablate(
     """Switch off the first k heads of rankings, and k random heads, and take the loss of rows each time.
 
     Args:
-        model: A transformers causal language model on its device, bare or wrapped; it is not changed.
-        tokenizer: Its tokenizer; None for pre-tokenised rows.
+        model: A transformers causal language model on its device, bare or wrapped, which is not changed; or a name,
+            which is loaded (:func:`headprint.load_model`).
+        tokenizer: Its tokenizer; None takes that of a named model, and for pre-tokenised rows there need be none.
         rows: Rows, as :func:`headprint.data.rows.read_rows` takes them; preferably not those of the patterns.
         rankings: Named sequences of heads, such as ``{"active": pattern.top(16), "changed": change.top(16,
             by="absolute")}``: what ``top`` returns, or pairs of layer and head, from 0.
@@ -263,14 +264,15 @@ def ablate(
         InputError: Something about the input is wrong, such as a head that the model does not have.
         headprint.models.heads.UnsupportedModel: The model has no heads that could be switched off.
     """
-    heads = locate(model)
-    plan = _plan(heads, rankings, ks, random, layer_matched, seed)
-    check_mode(mode)  # everything is checked before anything is run
-    if means is not None:
-        check_means(heads, means)
+    check_mode(mode)  # everything is checked as early as it can be
     found = get_scorer(scorer)
     taken = take_rows(rows, limit, split)
     check_rows(found, taken)
+    model, tokenizer = models.resolve(model, tokenizer)
+    heads = locate(model)
+    plan = _plan(heads, rankings, ks, random, layer_matched, seed)
+    if means is not None:
+        check_means(heads, means)
     with ExitStack() as stack:
         stack.enter_context(models.frozen(model))
         examples = examples_of(taken, tokenizer, loss_on=loss_on, **models.limits(model))

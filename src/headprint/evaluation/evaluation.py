@@ -1,11 +1,8 @@
-"""How well a model does a task: right answers and held-out loss, with intervals.
-
-outcome = headprint.evaluate(model, tokenizer, rows, scorer="final")
-outcome.accuracy, outcome.interval(), outcome.loss
-"""
+"""How well a model does a task: right answers and held-out loss, with intervals."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -114,7 +111,7 @@ class Evaluation:
 
 
 def evaluate(
-    model: ModelOrName,
+    model: nn.Module | str | os.PathLike[str],
     tokenizer: Any,
     rows: Source,
     *,

@@ -6,6 +6,7 @@ the numbers are those that others report by it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -43,7 +44,7 @@ class Score:
 
 
 def run_harness(
-    model: nn.Module,
+    model: nn.Module | str | os.PathLike[str],
     tokenizer: Any,
     tasks: Sequence[str],
     *,
@@ -56,8 +57,8 @@ def run_harness(
     """Run tasks of lm-evaluation-harness.
 
     Args:
-        model: A transformers causal language model on its device.
-        tokenizer: Its tokenizer.
+        model: A transformers causal language model on its device; or a name, which is loaded.
+        tokenizer: Its tokenizer; None takes that of a named model.
         tasks: Names of tasks, groups or tags, such as ``["gsm8k", "arc_challenge"]``.
         limit: Take only the first questions of each task.
         few_shot: Worked examples in a prompt; None for the task's own number.
@@ -84,6 +85,7 @@ def run_harness(
         if name not in manager.all_tasks:
             hint = did_you_mean(name, manager.all_tasks, otherwise="`lm_eval ls tasks` lists them")
             raise InputError(f"lm-evaluation-harness has no task {name!r}: {hint}")
+    model, tokenizer = models.resolve(model, tokenizer)
     with models.frozen(model):
         found = simple_evaluate(
             model=HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from headprint import models
 from headprint.base.errors import InputError, did_you_mean
+from headprint.base.options import AblationMode, LossOn
 from headprint.data import read_rows
 from headprint.evaluation.likelihood import HeldOut, examples_of, token_losses
 from headprint.models.heads import HeadMap, HeadSite, locate
@@ -24,14 +25,11 @@ from headprint.models.heads import HeadMap, HeadSite, locate
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from headprint.base.options import LossOn
     from headprint.data import Source
     from headprint.measure.levels import Batch
 
 HeadId: TypeAlias = tuple[int, int]
 """Layer and head, from 0."""
-
-Mode = Literal["zero", "mean"]
 
 
 def all_heads(heads: HeadMap) -> list[HeadId]:
@@ -66,7 +64,7 @@ def ablate_heads(
     model: nn.Module,
     heads: Sequence[Sequence[Any]],
     *,
-    mode: Mode = "zero",
+    mode: AblationMode = "zero",
     means: NDArray[np.float64] | None = None,
     where: HeadMap | None = None,
 ) -> Iterator[None]:
@@ -103,8 +101,8 @@ def check_mode(mode: str) -> None:
     Raises:
         InputError: With the modes to choose from.
     """
-    if mode not in get_args(Mode):
-        raise InputError(f"unknown mode {mode!r}: {did_you_mean(mode, get_args(Mode))}")
+    if mode not in get_args(AblationMode):
+        raise InputError(f"unknown mode {mode!r}: {did_you_mean(mode, get_args(AblationMode))}")
 
 
 def check_means(heads: HeadMap, means: NDArray[np.float64] | None) -> None:

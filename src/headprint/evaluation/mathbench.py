@@ -9,6 +9,7 @@ asked each question once for every rotation of its options, it is right in none.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +17,13 @@ from typing import Any, Literal, get_args
 
 from torch import nn
 
+from headprint import models
 from headprint.analysis.intervals import Interval, wilson
 from headprint.base.errors import InputError, did_you_mean
+from headprint.base.options import AnswerBy
 from headprint.data.rows import read_rows
 from headprint.evaluation.evaluation import evaluate
 from headprint.evaluation.scorers import at_place
-
-How = Literal["generate", "likelihood"]
 
 CHOICE_PROMPT = "Question: {question}\n{options}\nAnswer:"
 CLOZE_PROMPT = "Question: {question}\nAnswer:"
@@ -90,11 +91,11 @@ class MathBench:
 
 
 def run_mathbench(
-    model: nn.Module,
+    model: nn.Module | str | os.PathLike[str],
     tokenizer: Any,
     source: str | Path,
     *,
-    how: How = "generate",
+    how: AnswerBy = "generate",
     limit: int | None = None,
     choice_prompt: str = CHOICE_PROMPT,
     cloze_prompt: str = CLOZE_PROMPT,
@@ -106,8 +107,8 @@ def run_mathbench(
     """Ask MathBench's questions, every choice once for each rotation of its options.
 
     Args:
-        model: A transformers causal language model on its device.
-        tokenizer: Its tokenizer.
+        model: A transformers causal language model on its device; or a name, which is loaded.
+        tokenizer: Its tokenizer; None takes that of a named model.
         source: A file, or a folder with files at any depth.
         how: Choices are answered by generating a letter (scorer "letter"), or by the likeliest letter (scorer
             "choice"). Clozes are always generated (scorer "final").
@@ -122,8 +123,8 @@ def run_mathbench(
     Raises:
         InputError: There is no such file, a line is not a question, or a prompt lacks a placeholder.
     """
-    if how not in get_args(How):
-        raise InputError(f"how is {how!r}; choose from {', '.join(get_args(How))}")
+    if how not in get_args(AnswerBy):
+        raise InputError(f"how is {how!r}; choose from {', '.join(get_args(AnswerBy))}")
     for name, prompt, places in (
         ("choice_prompt", choice_prompt, ("{question}", "{options}")),
         ("cloze_prompt", cloze_prompt, ("{question}",)),
@@ -131,6 +132,8 @@ def run_mathbench(
         if missing := [place for place in places if place not in prompt]:
             raise InputError(f"{name} has no {missing[0]}: {prompt!r}")
     entries = list(_entries(Path(source), limit))
+
+    model, tokenizer = models.resolve(model, tokenizer)
 
     def rows(kind: str) -> list[dict[str, Any]]:
         return [

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
 from headprint.base.errors import InputError
+from headprint.base.options import AnswerBy
 from headprint.cli import common, files
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     _Loaded: TypeAlias = tuple[Any, Any]
     _Shown: TypeAlias = tuple[dict[str, Any], list[tuple[str, Interval, int | None]]]
 
-How = Literal["generate", "likelihood"]
 
 _DATA, _ANSWERS, _BENCHMARKS = "Data", "Answers", "Published benchmarks, instead of DATA"
 
@@ -73,7 +73,7 @@ def evaluate(
         ),
     ] = None,
     how: Annotated[
-        How, typer.Option(help="MathBench: generate a letter, or take the likeliest.", rich_help_panel=_BENCHMARKS)
+        AnswerBy, typer.Option(help="MathBench: generate a letter, or take the likeliest.", rich_help_panel=_BENCHMARKS)
     ] = "generate",
     harness: Annotated[
         str | None,
@@ -158,7 +158,7 @@ def _rows(loaded: _Loaded, data: str, out: Path | None, **options: Any) -> _Show
     return {"data": data, **outcome.to_dict()}, [(name, value, outcome.n) for name, value in lines if value]
 
 
-def _mathbench(loaded: _Loaded, source: Path, *, how: How, **options: Any) -> _Shown:
+def _mathbench(loaded: _Loaded, source: Path, *, how: AnswerBy, **options: Any) -> _Shown:
     from headprint.evaluation import run_mathbench as run
 
     found = run(*loaded, source, how=how, **options)
