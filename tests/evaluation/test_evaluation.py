@@ -253,7 +253,7 @@ def test_a_model_is_given_loaded_or_by_name(saved) -> None:
     for function in (headprint.evaluate, partial(headprint.ablate, **ablation)):  # before the model is looked for
         with pytest.raises(InputError, match="unknown scorer 'exakt'"):
             function("no-such-model", None, rows, scorer="exakt")
-        with pytest.raises(InputError, match="rows.jsonl:1: not a row of the laboratory"):
+        with pytest.raises(InputError, match=r"rows\.jsonl:1: not a row of the laboratory"):
             function("no-such-model", None, rows, scorer="lab")
         with pytest.raises(InputError, match="no-such-model"):
             function("no-such-model", None, rows, scorer="exact")
@@ -279,6 +279,12 @@ def test_rows_longer_than_the_context_are_refused_by_name(monkeypatch) -> None:
     monkeypatch.undo()
     del rows[3]
     assert headprint.evaluate(model, tokenizer, rows, scorer="exact", max_new_tokens=2).n == 5
+
+
+def test_tokens_outside_the_vocabulary_are_refused_by_name() -> None:
+    rows = [{"input_ids": [3, 4, 5], "labels": [-100, 4, 5]}, {"input_ids": [3, 400, 5], "labels": [-100, 400, 5]}]
+    with pytest.raises(InputError, match="row 1: the token id 400 at position 1 is outside the model's vocabulary"):
+        headprint.evaluate(small(), None, rows, scorer=None)
 
 
 def test_each_rows_outcome_is_written_in_full(tmp_path) -> None:

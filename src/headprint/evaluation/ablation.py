@@ -239,7 +239,7 @@ def ablate(
         model: A transformers causal language model on its device, bare or wrapped, which is not changed; or a name,
             which is loaded (:func:`headprint.load_model`).
         tokenizer: Its tokenizer; None takes that of a named model, and for pre-tokenised rows there need be none.
-        rows: Rows, as :func:`headprint.data.rows.read_rows` takes them; preferably not those of the patterns.
+        rows: Rows, as :func:`headprint.data.read_rows` takes them; preferably not those of the patterns.
         rankings: Named sequences of heads, such as ``{"active": pattern.top(16), "changed": change.top(16,
             by="absolute")}``: what ``top`` returns, or pairs of layer and head, from 0.
         ks: How many heads to switch off at a time.

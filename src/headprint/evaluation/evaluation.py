@@ -133,7 +133,7 @@ def evaluate(
         model: A transformers causal language model on its device, bare or wrapped; or a name, which is loaded
             (:func:`headprint.load_model`).
         tokenizer: Its tokenizer; None takes that of a named model, and for pre-tokenised rows there need be none.
-        rows: Rows with a prompt, as :func:`headprint.data.rows.read_rows` takes them; what else they need depends on
+        rows: Rows with a prompt, as :func:`headprint.data.read_rows` takes them; what else they need depends on
             the scorer (docs: evaluate).
         scorer: A name in :data:`headprint.evaluation.SCORERS`, a function of a row and an output that returns
             whether it is right, or None (``"none"``) for the loss only.

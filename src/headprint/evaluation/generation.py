@@ -24,8 +24,8 @@ from headprint.models.heads import unwrap
 
 if TYPE_CHECKING:
     from headprint.base.progress import Advance
+    from headprint.data import Row
     from headprint.data.chat import Tokenizer
-    from headprint.data.rows import Row
 
 _CPU_TOKENS = 2**13
 _GPU_TOKENS = 2**16

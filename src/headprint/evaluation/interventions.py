@@ -145,7 +145,7 @@ def head_means(
     Args:
         model: A transformers causal language model on its device.
         tokenizer: Its tokenizer; None for pre-tokenised rows.
-        rows: As :func:`headprint.data.rows.read_rows` takes them.
+        rows: As :func:`headprint.data.read_rows` takes them.
         split: The split of a folder, of a ``datasets`` data set, or of a task of the laboratory.
         loss_on: As in :func:`headprint.extract`; it only decides which rows are refused.
         batch_tokens: Tokens per batch at most; None chooses.
@@ -156,8 +156,7 @@ def head_means(
     Raises:
         InputError: A row is broken, has no token with a loss, or is longer than the model's context.
     """
-    context = models.limits(model)["context"]
-    examples = examples_of(list(read_rows(rows, split=split)), tokenizer, loss_on=loss_on, context=context)
+    examples = examples_of(list(read_rows(rows, split=split)), tokenizer, loss_on=loss_on, **models.limits(model))
     return means_of(HeldOut(model, examples, batch_tokens=batch_tokens), locate(model))
 
 

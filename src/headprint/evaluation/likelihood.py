@@ -21,8 +21,8 @@ from headprint.measure.loss import labelled_rows, rows_per_chunk, supervised_mas
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from headprint.data import Row
     from headprint.data.chat import Tokenizer
-    from headprint.data.rows import Row
 
 _GPU_TOKENS = 2**14
 

@@ -21,7 +21,7 @@ from headprint import models
 from headprint.analysis.intervals import Interval, wilson
 from headprint.base.errors import InputError, did_you_mean
 from headprint.base.options import AnswerBy
-from headprint.data.rows import read_rows
+from headprint.data import read_rows
 from headprint.evaluation.evaluation import evaluate
 from headprint.evaluation.scorers import at_place
 

@@ -12,8 +12,7 @@ from torch import nn
 
 from headprint import models
 from headprint.base.errors import InputError
-from headprint.data import Example, check_limits, tokenize_row
-from headprint.data.rows import Row
+from headprint.data import Example, Row, check_limits, tokenize_row
 from headprint.evaluation.generation import check_prompts, generate, prompt_tokens
 from headprint.evaluation.likelihood import HeldOut
 from headprint.evaluation.parsing import choices_of

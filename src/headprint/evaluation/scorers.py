@@ -41,7 +41,7 @@ from headprint.evaluation.parsing import (
 )
 
 if TYPE_CHECKING:
-    from headprint.data.rows import Row
+    from headprint.data import Row
 
 RowData: TypeAlias = Mapping[str, Any]
 
@@ -232,7 +232,7 @@ def check_rows(scorer: str | Scorer | None, rows: Iterable[Row], *, at_least: in
 
     Args:
         scorer: A name in :data:`SCORERS`, or a function.
-        rows: Rows with their places (:func:`headprint.data.rows.read_rows`).
+        rows: Rows with their places (:func:`headprint.data.read_rows`).
         at_least: How many rows are needed.
 
     Raises:
