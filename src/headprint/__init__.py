@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from headprint.analysis.decomposition.fit import decompose as decompose
     from headprint.analysis.decomposition.fit import discover as discover
     from headprint.analysis.mixture import mix as mix
+    from headprint.analysis.selection import select as select
     from headprint.evaluation.ablation import ablate as ablate
     from headprint.evaluation.evaluation import evaluate as evaluate
     from headprint.evaluation.interventions import ablate_heads as ablate_heads
@@ -52,6 +53,7 @@ __all__ = [
     "load_model",
     "locate",
     "mix",
+    "select",
     "train",
     "verify",
 ]
@@ -71,6 +73,7 @@ _MODULES = {
     "load_model": "headprint.models.loading",
     "locate": "headprint.models.heads",
     "mix": "headprint.analysis.mixture",
+    "select": "headprint.analysis.selection",
     "train": "headprint.training.fine_tuning",
     "verify": "headprint.measure.verification",
 }

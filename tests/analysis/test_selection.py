@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,9 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import headprint
-from headprint.analysis.selection import ScoreMatrix, score, select
+from headprint.analysis import selection
+from headprint.analysis.selection import ScoreMatrix, SelectionInputs, choose, select
 from headprint.base.errors import InputError
 from headprint.cli.app import run
+from headprint.data.rows import fingerprint
 from headprint.patterns.pattern_set import Pattern
 from support.pattern_sets import HEADS, LAYERS, around, of_levels, random_pattern, stored
 
@@ -21,6 +26,10 @@ def matrix(values, tokens=None) -> ScoreMatrix:
     values = np.array(values, dtype=np.float32)
     names = [[f"{kind}{i}" for i in range(n)] for kind, n in zip("qp", values.shape, strict=True)]
     return ScoreMatrix(values, *names, np.ones(values.shape[1], np.int32) if tokens is None else np.array(tokens))
+
+
+def score(query, pool, method="correlation", **inputs) -> ScoreMatrix:
+    return selection.score(SelectionInputs(query, pool, **inputs), method)
 
 
 def plain_score(query, pool, method):
@@ -36,7 +45,7 @@ def plain_score(query, pool, method):
 
 @pytest.mark.parametrize("method", ["correlation", "cosine"])
 @pytest.mark.parametrize("signed", [False, True])
-@pytest.mark.parametrize("levels", ["raw", "standardised", "change"])
+@pytest.mark.parametrize("levels", ["raw", "standardized", "change"])
 def test_scores_against_a_loop(levels, signed, method, tmp_path):
     query, pool, query_before, pool_before = (around(random_pattern(i), 5 + i % 2 * 4, 0.5, i) for i in range(4))
     found = score(
@@ -52,7 +61,7 @@ def test_scores_against_a_loop(levels, signed, method, tmp_path):
     q, p, qb, pb = (size(s.values.astype(float)).reshape(len(s), -1) for s in (query, pool, query_before, pool_before))
     if levels == "change":
         q, p = q - qb, p - pb
-    if levels == "standardised":
+    if levels == "standardized":
         q, p = ((x - p.mean(axis=0)) / p.std(axis=0) for x in (q, p))
     assert found.values == pytest.approx(plain_score(q, p, method), abs=1e-5)
     assert found.pool_ids == pool.ids
@@ -73,13 +82,13 @@ def test_planted_neighbours_are_found():
     near = around(target, 15, 0.6, seed=1, ids=[f"near-{i}" for i in range(15)])
     far = around(random_pattern(50), 45, 0.6, seed=2, ids=[f"far-{i}" for i in range(45)])
     pool = near.merge(far)[np.random.default_rng(0).permutation(60)]
-    for levels in ("raw", "standardised"):
-        found = select(score(around(target, 30, seed=3).pattern(), pool, levels=levels), k=15)
+    for levels in ("raw", "standardized"):
+        found = choose(score(around(target, 30, seed=3).pattern(), pool, levels=levels), top=15)
         assert sum(name.startswith("near") for name in found.ids) >= 13
         assert found.scores == sorted(found.scores, reverse=True)
 
 
-def test_standardising_forgets_what_all_share():
+def test_standardizing_forgets_what_all_share():
     # All share one loud head; raw cosine sees nothing else.
     rng = np.random.default_rng(0)
     values = rng.random((8, 1, 6)) * 0.01
@@ -87,48 +96,126 @@ def test_standardising_forgets_what_all_share():
     pool = of_levels(values)
     query = pool[[3]]
     assert score(query, pool, method="cosine").values.min() > 0.999
-    found = score(query, pool, method="cosine", levels="standardised").values[0]
+    found = score(query, pool, method="cosine", levels="standardized").values[0]
     assert found[3] == pytest.approx(1)
     assert np.delete(found, 3).max() < 0.95
 
 
 def test_top_breaks_ties_in_the_order_of_the_pool_and_takes_no_score_last():
     scores = matrix([[0.5, np.nan, 0.9, 0.5, 0.9]])
-    found = select(scores, k=5)
+    found = choose(scores, top=5)
     assert found.indices == [2, 4, 0, 3, 1]
     assert found.to_dict()["scores"][-1] is None
-    assert select(scores, k=2).ids == ["p2", "p4"]
-    assert select(matrix([[1, 0, 0.2], [np.nan, 0.8, 0.2]]), k=3).indices == [0, 1, 2]  # means 1, 0.4, 0.2
+    assert choose(scores, top=2).ids == ["p2", "p4"]
+    assert choose(matrix([[1, 0, 0.2], [np.nan, 0.8, 0.2]]), top=3).indices == [0, 1, 2]  # means 1, 0.4, 0.2
 
 
 def test_round_robin_by_hand():
     scores = matrix([[0.9, 0.8, 0.1, 0.7], [0.95, 0.1, 0.2, 0.3]])
     # Query 0 takes 0; query 1 wanted 0, takes 3; query 0 takes 1; query 1 takes 2.
-    assert select(scores, k=4, pick="round-robin").indices == [0, 3, 1, 2]
-    assert select(scores, k=2, pick="top").indices == [0, 3]
+    assert choose(scores, top=4, pick="round-robin").indices == [0, 3, 1, 2]
+    assert choose(scores, top=2, pick="top").indices == [0, 3]
 
 
-def test_random_is_seeded_and_whole():
-    scores = matrix(np.zeros((1, 30)))
-    first = select(scores, k=30, pick="random", seed=1).indices
+def test_random_is_seeded_and_whole_and_ignores_the_query():
+    pool, query = around(random_pattern(0), 30), around(random_pattern(1), 3)
+
+    def order(query=query, **inputs):
+        return choose(score(query, pool, "random", **inputs), top=30).indices
+
+    first = order(seed=1)
     assert sorted(first) == list(range(30))
-    assert first == select(scores, k=30, pick="random", seed=1).indices
-    assert first != select(scores, k=30, pick="random", seed=2).indices
+    assert first == order(seed=1) == order(query.pattern(), seed=1)
+    assert first == np.random.default_rng(1).permutation(30).tolist()
+    assert first != order(seed=2)
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.integers(0, 1000), st.sampled_from(["top", "round-robin", "random"]))
+@given(st.integers(0, 1000), st.sampled_from(["top", "round-robin"]))
 def test_token_budget_is_met_as_nearly_as_the_order_allows(seed, pick):
     rng = np.random.default_rng(seed)
     tokens = rng.integers(1, 40, 20)
     scores = matrix(rng.random((3, 20)), tokens)
     budget = int(rng.integers(1, tokens.sum() + 1))
-    found = select(scores, tokens=budget, pick=pick, seed=seed)
-    order = select(scores, k=20, pick=pick, seed=seed).indices
+    found = choose(scores, tokens=budget, pick=pick)
+    order = choose(scores, top=20, pick=pick).indices
     assert found.indices == order[: len(found.indices)]
     assert found.tokens == tokens[found.indices].sum()
     off = np.abs(np.concatenate([[0], np.cumsum(tokens[order])]) - budget)
     assert abs(found.tokens - budget) == off.min()
+
+
+def test_select_compares_with_the_mean_unless_each_query_chooses():
+    query, pool = around(random_pattern(0), 5, 0.6), around(random_pattern(1), 20, 0.8, seed=1)
+    before, pool_before = around(random_pattern(2), 5, 0.6, seed=2), around(random_pattern(3), 20, 0.8, seed=3)
+    for signed, placement in ((False, None), (True, "none")):
+        expected = choose(score(query.pattern(placement), pool, signed=signed), top=6)
+        assert headprint.select(query, pool, top=6, signed=signed) == expected
+    change = query.pattern() - before.pattern()
+    options = {"levels": "change", "pool_before": pool_before}
+    found = select(query, pool, tokens=50, query_before=before, **options)
+    assert found == choose(score(change, pool, **options), tokens=50)
+    each = choose(score(query, pool), top=6, pick="round-robin")
+    assert select(query, pool, top=6, pick="round-robin") == each != select(query, pool, top=6)
+
+
+def overlap(inputs: SelectionInputs):
+    """A selector such as another package might add: words that a row shares with the rows of the target."""
+    wanted = {word for row in inputs.rows_of_query() for word in row.data["prompt"].split()}
+    return np.array([[len(wanted & set(row["prompt"].split())) for row in inputs.rows_of_pool()]], dtype=float)
+
+
+def bigger(inputs: SelectionInputs):
+    return np.zeros((2, len(inputs.pool) + 1)) if inputs.required_model() else None
+
+
+def test_a_selector_of_another_package_is_one_function_and_one_entry(files, tmp_path, monkeypatch, capsys):
+    for name in ("overlap", "bigger"):
+        monkeypatch.setitem(selection.SELECTORS._builtin, name, f"{__name__}:{name}")
+    monkeypatch.setitem(sys.modules, __name__, sys.modules.get(__name__) or SimpleNamespace(**globals()))
+    Path("target.jsonl").write_text('{"prompt": "7? 3?", "completion": "!"}\n')
+    arguments = [*files, "--top=2", "--method=overlap"]
+    assert run([*arguments, "--query-rows=target.jsonl", "--pool-rows=rows.jsonl"]) == 0
+    assert [row["id"] for row in lines(tmp_path / "chosen.jsonl")] == ["row-3", "row-7"]
+    assert "1.0" in (tmp_path / "chosen.select.json").read_text()
+    capsys.readouterr()
+    for more, message in (
+        (["--pool-rows=rows.jsonl"], "reads the rows of the query: give them, too (--query-rows)"),
+        (["--query-rows=target.jsonl"], "reads the rows of the pool: give them, too (--pool-rows)"),
+        (["--method=bigger"], "runs a model: give one, too (--model)"),
+        (["--method=bigger", "--model=lab"], "'bigger' returned scores of shape (2, 13)"),
+        (["--method=overlaps"], "did you mean 'overlap'?"),
+    ):
+        assert run([*arguments, *more]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_every_method_is_named_in_the_help(capsys):
+    assert run(["select", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in (*selection.SELECTORS.names(), *selection.PICKS))
+    assert all(f"{name}" in shown for name in ("raw", "standardized", "change"))
+
+
+def test_british_spelling_is_understood():
+    query, pool = around(random_pattern(0), 3), around(random_pattern(1), 7)
+    british, american = (score(query, pool, levels=f"standardi{letter}ed").values for letter in "sz")
+    assert (british == american).all()
+
+
+def test_sets_of_different_models_are_refused():
+    def levels(seed, weights, **more):
+        return around(random_pattern(seed), 7, model={"id": "m", "weights": weights}, **more)
+
+    select(levels(0, "w"), levels(1, "w"), top=1)
+    with pytest.raises(InputError, match="the query and the pool are of different models"):
+        select(levels(0, "w"), levels(1, "v"), top=1)
+    with pytest.raises(InputError, match="measure different quantities"):
+        select(levels(0, "w", loss="sum"), levels(1, "w", loss="mean"), top=1)
+    tuned = {"query_before": levels(2, "w"), "pool_before": levels(3, "w"), "levels": "change"}
+    select(levels(0, "tuned"), levels(1, "tuned elsewhere"), top=1, **tuned)
+    with pytest.raises(InputError, match="different models"):
+        select(levels(0, "tuned"), levels(1, "tuned"), top=1, **{**tuned, "pool_before": levels(3, "v")})
 
 
 def test_layers_without_attention_are_left_out():
@@ -136,7 +223,7 @@ def test_layers_without_attention_are_left_out():
     hole[1] = np.nan
     query, pool = around(random_pattern(0) * hole, 3), around(random_pattern(1) * hole, 7, seed=1)
     rest = [0, 2, 3]
-    for levels in ("raw", "standardised"):
+    for levels in ("raw", "standardized"):
         found = score(query, pool, levels=levels).values
         kept = score(of_levels(query.values[:, rest]), of_levels(pool.values[:, rest]), levels=levels).values
         assert found == pytest.approx(kept)
@@ -150,7 +237,7 @@ def test_wrong_input():
     query, pool = around(random_pattern(0), 3), around(random_pattern(1), 7)
     for options, message in (
         ({"method": "correlatoin"}, "did you mean 'correlation'"),
-        ({"levels": "standardized"}, "did you mean 'standardised'"),
+        ({"levels": "standard"}, "did you mean 'standardized'"),
         ({"levels": "change"}, "--pool-before"),
         ({"levels": "change", "pool_before": pool}, "--query-before"),
     ):
@@ -163,7 +250,7 @@ def test_wrong_input():
     with pytest.raises(InputError, match="shapes differ"):
         score(query, around(random_pattern(0, (2, 2)), 4))
     with pytest.raises(InputError, match="constant over the pool"):
-        score(query, pool[[0]], levels="standardised")
+        score(query, pool[[0]], levels="standardized")
     with pytest.raises(InputError, match="the query is a change"):
         score(Pattern(random_pattern(0), {}, "change"), pool)
     with pytest.raises(InputError, match=r"pattern\('none'\)"):
@@ -172,15 +259,15 @@ def test_wrong_input():
         score(query.pattern() - query.pattern(), pool, levels="change", pool_before=query)
     scores = score(query, pool)
     for options, message in (
-        ({"k": 8}, "the pool has 7"),
+        ({"top": 8}, "the pool has 7"),
         ({"tokens": 29}, "the pool has 28"),
-        ({"k": 0}, "1 at least"),
+        ({"top": 0}, "ask for 1 or more"),
         ({}, "either"),
-        ({"k": 1, "tokens": 1}, "either"),
-        ({"k": 1, "pick": "best"}, "unknown pick"),
+        ({"top": 1, "tokens": 1}, "either"),
+        ({"top": 1, "pick": "best"}, "unknown pick"),
     ):
         with pytest.raises(InputError, match=message):
-            select(scores, **options)
+            choose(scores, **options)
 
 
 @pytest.fixture
@@ -202,7 +289,7 @@ def lines(path):
 
 def test_command(files, tmp_path, capsys):
     query, pool = (headprint.load(tmp_path / name) for name in ("query", "pool"))
-    expected = select(score(query.pattern(), pool), k=4)
+    expected = choose(score(query.pattern(), pool), top=4)
     assert run([*files, "--top=4"]) == 0
     assert "4 of 12 examples" in capsys.readouterr().out
     assert [row["id"] for row in lines(tmp_path / "chosen.jsonl")] == expected.ids
@@ -214,9 +301,9 @@ def test_command(files, tmp_path, capsys):
     assert {"out": "chosen.jsonl", **json.loads((tmp_path / "chosen.select.json").read_text())} == found
     assert found["tokens"] == expected.tokens
     changes = ["--levels=change", "--query-before=query-before", "--pool-before=pool-before"]
-    for more in (["--pick=round-robin"], ["--pick=random", "--seed=3"], changes, ["--signed", "--method=cosine"]):
+    for more in (["--pick=round-robin"], ["--method=random", "--seed=3"], changes, ["--signed", "--method=cosine"]):
         assert run([*files, "--tokens=20", *more]) == 0
-    signed = select(score(query.pattern("none"), pool, signed=True, method="cosine"), tokens=20)
+    signed = choose(score(query.pattern("none"), pool, signed=True, method="cosine"), tokens=20)
     assert [row["id"] for row in lines(tmp_path / "chosen.jsonl")] == signed.ids
 
 
@@ -226,11 +313,37 @@ def test_command_refuses(files, tmp_path, capsys):
     for more, message in (
         ([], "either a number"),
         (["--top=13"], "the pool has 12"),
-        (["--top=2", "--levels=change"], "--query-before"),
-        (["--top=2", "--pool-rows=few.jsonl"], "has no row of the id"),
+        (["--top=2", "--levels=change"], "--pool-before"),
+        (["--top=2", "--levels=change", "--pool-before=pool-before"], "--query-before"),
+        (["--top=2", "--pool-rows=few.jsonl"], "has no row with the id"),
         (["--top=2", "--levels=change", "--query-before=query-before", "--pool-before=one.safetensors"], "single"),
     ):
         assert run([*files, *more]) == 2
         error = capsys.readouterr().err
         assert message in error
         assert error.count("\n") == 1
+
+
+def test_other_rows_than_those_of_the_pool_are_refused(files, tmp_path, capsys):
+    def rows(name, seed):
+        numbers = np.random.default_rng(seed).integers(999, size=12)
+        path = tmp_path / name
+        path.write_text("".join(json.dumps({"prompt": f"{n}?", "completion": "!"}) + "\n" for n in numbers))
+        return path
+
+    pool = around(random_pattern(1), 12, 0.8, seed=1, ids=[str(i) for i in range(12)])
+    for name, content in (("own.jsonl", 0), ("other.jsonl", 1)):
+        rows(name, content)
+    pool.provenance["data"] = {"source": "own.jsonl", "content": fingerprint("own.jsonl"), "split": "train"}
+    pool.save("numbered")
+    arguments = ["select", "query", "numbered", "--top=3", "--out=chosen.jsonl"]
+    assert run([*arguments, "--pool-rows=own.jsonl"]) == 0
+    written = (tmp_path / "chosen.jsonl").read_bytes()
+    assert run([*arguments, "--pool-rows=other.jsonl"]) == 2
+    error = capsys.readouterr().err
+    assert "other.jsonl is not the data that the pool was extracted from (own.jsonl)" in error
+    assert error.count("\n") == 1
+    assert (tmp_path / "chosen.jsonl").read_bytes() == written
+    # Rows in memory have another hash than their file: they are matched by id.
+    loaded = [json.loads(line) for line in (tmp_path / "own.jsonl").read_text().splitlines()]
+    assert selection.rows_of(pool, loaded, ["5", "2"]) == [loaded[5], loaded[2]]

@@ -44,17 +44,21 @@ PermuteWithin: TypeAlias = Literal["layer", "all"]
 NegativeWeights: TypeAlias = Literal["refuse", "clip"]
 """What becomes of a negative weight in a mixture."""
 
-SelectionLevels: TypeAlias = Literal["raw", "standardised", "change"]
+SelectionLevels: TypeAlias = Literal["raw", "standardized", "change"]
 """Which levels of two examples are compared."""
 
-SelectionMethod: TypeAlias = Literal["correlation", "cosine"]
-"""How levels are compared."""
-
-Pick: TypeAlias = Literal["top", "round-robin", "random"]
-"""How examples are chosen by their scores."""
+Pick: TypeAlias = Literal["top", "round-robin"]
+"""How examples are ordered by their scores."""
 
 AblationMode: TypeAlias = Literal["zero", "mean"]
 """What takes the place of an ablated head's output."""
 
 AnswerBy: TypeAlias = Literal["generate", "likelihood"]
 """Whether a model writes its answer or chooses the likeliest one."""
+
+_AMERICAN = {"standardised": "standardized"}
+
+
+def american(value: str) -> str:
+    """Return the American spelling of an option's value; the British one is understood, too."""
+    return _AMERICAN.get(value, value)

@@ -19,7 +19,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -207,21 +207,20 @@ def mixture(settings: Settings, needs: Needs, out: Path) -> None:
 
 def selection(settings: Settings, needs: Needs, out: Path) -> None:
     """The rows of a first stage (table 3): those of the pool that are most like the target, by one method."""
-    from headprint.analysis.selection import score, select
+    from headprint.analysis.selection import SelectionInputs, choose, score
 
     before = PatternSet.load(needs["before"] / "set")
     first, last = _ends(needs["target"])
     kind, _, method = settings["method"].partition("-")
     if kind == "random":
-        scores = score(first.pattern(), before)
+        scores = score(SelectionInputs(first.pattern(), before, seed=settings["seed"]), "random")
     elif kind == "change":
         after = PatternSet.load(needs["after"] / "set")
         change = last.pattern() - first.pattern()
-        scores = score(change, after, method=method, levels="change", pool_before=before)
+        scores = score(SelectionInputs(change, after, pool_before=before, levels="change"), method)
     else:
-        scores = score(first.pattern(), before, method=method, levels=kind)
-    tokens = round(settings["rows"] * float(before.tokens.mean()))
-    chosen = select(scores, tokens=tokens, pick="random" if kind == "random" else "top", seed=settings["seed"])
+        scores = score(SelectionInputs(first.pattern(), before, levels=cast(Any, kind)), method)
+    chosen = choose(scores, tokens=round(settings["rows"] * float(before.tokens.mean())))
     pool = data.read(needs["rows"] / "train.jsonl")
     picked = [pool[index] for index in chosen.indices]
     # In random order: the first rows of an epoch are not to be those that fit best.

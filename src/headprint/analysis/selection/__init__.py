@@ -1,0 +1,28 @@
+"""The paper's application 2: examples of a pool that are most like a target (arXiv 2409.15820, section 5).
+
+    chosen = select(target, pool, top=1000)                     # or tokens=200_000, pick="round-robin"
+
+A *selector* turns :class:`SelectionInputs` into a matrix of scores, queries by pool (:mod:`.scoring`), and a *pick*
+orders the pool by it (:mod:`.choosing`), so any selector goes with any pick. A new selector is one function and one
+entry in :data:`SELECTORS`, or in the entry point group ``headprint.selectors`` of another package; Python and the
+command line then know its name.
+"""
+
+from headprint.analysis.selection.choosing import PICKS, Selection, choose, select
+from headprint.analysis.selection.inputs import LevelVectors, SelectionInputs
+from headprint.analysis.selection.rows import rows_of
+from headprint.analysis.selection.scoring import SELECTORS, ScoreMatrix, Selector, score
+
+__all__ = [
+    "PICKS",
+    "SELECTORS",
+    "LevelVectors",
+    "ScoreMatrix",
+    "Selection",
+    "SelectionInputs",
+    "Selector",
+    "choose",
+    "rows_of",
+    "score",
+    "select",
+]

@@ -1,0 +1,59 @@
+"""The rows behind the examples of a pattern set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+from headprint.base.errors import InputError
+from headprint.data import Source, describe, fingerprint, read_rows, row_id
+
+if TYPE_CHECKING:
+    from headprint.patterns.pattern_set import PatternSet
+
+
+def rows_of(levels: PatternSet, source: Source, ids: Sequence[str]) -> list[dict[str, Any]]:
+    """Find the rows that some examples were extracted from.
+
+    Args:
+        levels: The pattern set; its provenance says which data it is of.
+        source: That data. Only the rows asked for are held.
+        ids: Examples, in the order wanted.
+
+    Raises:
+        InputError: The set was extracted from other data, or a row is missing.
+    """
+    _check_content(levels, source)
+    rank = {name: place for place, name in enumerate(ids)}
+    found: dict[int, dict[str, Any]] = {}
+    for number, row in enumerate(read_rows(source, split=_data(levels).get("split") or "train")):
+        name = row_id(row, number)
+        if name in rank:
+            found[rank[name]] = row.data
+    missing = [name for name, place in rank.items() if place not in found]
+    if missing:
+        raise InputError(
+            f"{describe(source)} has no row with the id {missing[0]!r} ({len(missing)} of {len(rank)} are missing): "
+            "give the data that the pool was extracted from"
+        )
+    return [found[place] for place in sorted(found)]
+
+
+def _data(levels: PatternSet) -> dict[str, Any]:
+    data = levels.provenance.get("data")
+    return data if isinstance(data, dict) else {}
+
+
+def _check_content(levels: PatternSet, source: Source) -> None:
+    """Refuse other data, whose rows may have the same ids: a row without an id is called by its number."""
+    data = _data(levels)
+    named = isinstance(source, str | PathLike)
+    # A file and the same rows in memory have different hashes.
+    if "content" not in data or named == str(data.get("source")).endswith("in memory"):
+        return
+    if fingerprint(source, split=data.get("split") or "train") != data["content"]:
+        raise InputError(
+            f"{describe(source)} is not the data that the pool was extracted from ({data.get('source')}), or has "
+            "changed since: give that data, or extract the pool again"
+        )
