@@ -161,7 +161,7 @@ def test_select_compares_with_the_mean_unless_each_query_chooses():
 
 def overlap(inputs: SelectionInputs):
     """A selector such as another package might add: words that a row shares with the rows of the target."""
-    wanted = {word for row in inputs.rows_of_query() for word in row.data["prompt"].split()}
+    wanted = {word for row in inputs.rows_of_query() for word in row["prompt"].split()}
     return np.array([[len(wanted & set(row["prompt"].split())) for row in inputs.rows_of_pool()]], dtype=float)
 
 

@@ -12,7 +12,7 @@ from headprint.analysis.comparability import check_comparable
 from headprint.analysis.selection.rows import rows_of
 from headprint.base.errors import InputError, did_you_mean
 from headprint.base.options import SelectionLevels, american
-from headprint.data.rows import Row, Source, read_rows
+from headprint.data.rows import Source, read_rows
 from headprint.patterns import Pattern, PatternSet, shared_heads
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class SelectionInputs:
 
         return LevelVectors((queries - shift) / unit, pool())
 
-    def rows_of_query(self) -> list[Row]:
+    def rows_of_query(self) -> list[dict[str, Any]]:
         """Return the rows of the target.
 
         Raises:
@@ -132,7 +132,7 @@ class SelectionInputs:
         """
         if self.query_rows is None:
             raise InputError("this method reads the rows of the query: give them, too (--query-rows)")
-        return list(read_rows(self.query_rows))
+        return [row.data for row in read_rows(self.query_rows)]
 
     def rows_of_pool(self) -> list[dict[str, Any]]:
         """Return the rows of the pool, in the order of its examples.
