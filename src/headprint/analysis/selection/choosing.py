@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from headprint.base.shapes import Values
-    from headprint.data.rows import Source
+    from headprint.data import Source
     from headprint.patterns.pattern_set import Pattern, PatternSet
 
 

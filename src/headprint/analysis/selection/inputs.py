@@ -12,7 +12,7 @@ from headprint.analysis.comparability import check_comparable
 from headprint.analysis.selection.rows import rows_of
 from headprint.base.errors import InputError, did_you_mean
 from headprint.base.options import SelectionLevels, american
-from headprint.data.rows import Source, read_rows
+from headprint.data import Source, read_rows
 from headprint.patterns import Pattern, PatternSet, shared_heads
 
 if TYPE_CHECKING:
