@@ -206,18 +206,21 @@ def test_extract_passes_its_options_on(tmp_path, model, data, monkeypatch) -> No
     heard = {}
 
     def extract(model, tokenizer, examples, **options):
-        heard.update(options, examples=examples, dtype_of_weights=models.dtype_name(model), kernel=models.kernel(model))
+        heard.update(options, model=model, tokenizer=tokenizer, examples=examples)
         raise headprint.InputError("enough")
 
     monkeypatch.setattr(sys.modules["headprint.measure.extraction"], "extract", extract)
     flags = (
         "--placement token --loss batch-mean --loss-on all --max-length 99 --overlong drop --split test --limit 7 "
-        "--dtype float64 --compute-dtype bfloat16 --attn-implementation eager --batch-tokens 300 --batch-size 4 "
+        "--dtype float64 --device cpu --trust-remote-code --compute-dtype bfloat16 --attn-implementation eager "
+        "--batch-tokens 300 --batch-size 4 "
         "--checkpointing --shard-size 16 --no-verify --overwrite"
     )
     assert run(["extract", str(model), str(data), "--out", str(tmp_path / "x"), *flags.split()]) == 2
     assert callable(heard.pop("on_batch"))
     assert heard == {
+        "model": str(model),
+        "tokenizer": None,
         "examples": str(data),
         "out": tmp_path / "x",
         "placement": "token",
@@ -228,8 +231,10 @@ def test_extract_passes_its_options_on(tmp_path, model, data, monkeypatch) -> No
         "split": "test",
         "limit": 7,
         "compute_dtype": "bfloat16",
-        "dtype_of_weights": "float64",
-        "kernel": "eager",
+        "dtype": "float64",
+        "device": "cpu",
+        "trust_remote_code": True,
+        "attn_implementation": "eager",
         "batch_tokens": 300,
         "batch_size": 4,
         "checkpointing": True,
@@ -353,12 +358,12 @@ def test_out_is_refused_before_the_model_is_loaded(tmp_path, model, data, capsys
     def load(*_: object, **__: object) -> None:
         raise headprint.InputError("the model is loaded now")
 
-    monkeypatch.setattr(models, "load_model", load)
+    monkeypatch.setattr(models, "resolve", load)
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "thesis.tex").write_text("mine")
     assert "thesis.tex" in refusal(capsys, *arguments[:3], "--out", tmp_path / "thesis")
     message = refusal(capsys, *arguments, "--limit", "5")
-    assert "data.limit is null there and 5 here; loss is" in message
+    assert "limit is null there and 5 here; loss is" in message
     assert "model" not in message
     other = tmp_path / "other.jsonl"
     other.write_text(data.read_text() + data.read_text().splitlines()[0].replace('"id"', '"no"') + "\n")

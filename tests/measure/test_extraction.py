@@ -11,6 +11,7 @@ import torch
 
 from headprint import models
 from headprint.base.errors import InputError
+from headprint.base.options import ExtractOptions
 from headprint.lab import task_rows
 from headprint.measure import benchmark as bench
 from headprint.measure.batching import collate
@@ -20,6 +21,7 @@ from headprint.patterns.pattern_set import PatternSet
 from support.numerics import FLOAT32, STORED, error
 from support.plain import losses, oracle, random_examples, rows
 from support.toy_models import toy_model
+from support.toy_tokenizers import toy_tokenizer
 
 LENGTHS = (9, 14, 5, 11, 30, 7, 7, 12, 3, 21)
 
@@ -51,14 +53,15 @@ def test_no_batching_option_moves_a_level(model, examples, options) -> None:
     assert error(extract(model, None, rows(examples), **options).values, expected) <= STORED
 
 
-def test_kernel_flags_and_mode_are_given_back_also_after_an_error(examples) -> None:
+def test_kernel_flags_and_mode_are_given_back_also_after_an_error(examples, monkeypatch) -> None:
     model = toy_model("llama", attention="sdpa")
     model.train()
     before = [p.requires_grad for p in model.parameters()]
     extract(model, None, rows(examples), attn_implementation="eager", checkpointing=True)
-    bad = [{"id": "a", "input_ids": [5, 9999], "labels": [-100, 5]}]
-    with pytest.raises(IndexError):
-        extract(model, None, bad, attn_implementation="eager", checkpointing=True)
+    monkeypatch.setattr(model.model.layers[2].mlp, "forward", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        extract(model, None, rows(examples), attn_implementation="eager", checkpointing=True)
+    monkeypatch.undo()
     assert model.config._attn_implementation == "sdpa"
     assert model.training
     assert [p.requires_grad for p in model.parameters()] == before
@@ -204,6 +207,43 @@ def test_what_became_of_the_rows_is_in_the_manifest(model, examples, tmp_path) -
 def test_wrong_options_are_named(model, examples, option, named) -> None:
     with pytest.raises(InputError, match=named):
         extract(model, None, rows(examples), **option)
+
+
+def test_rows_that_the_model_cannot_read_are_refused_by_name(examples) -> None:
+    model = toy_model("llama", max_position_embeddings=20)
+    with pytest.raises(InputError, match=r"row 4: 30 tokens, .* context is 20"):
+        extract(model, None, rows(examples))
+    assert len(extract(model, None, rows(examples), max_length=20)) == len(examples)
+    bad = [{"id": "a", "input_ids": [5, 9999], "labels": [-100, 5]}]
+    with pytest.raises(InputError, match="9999"):
+        extract(model, None, bad)
+
+
+def test_a_model_by_its_name_is_loaded_after_the_checks(examples, tmp_path, monkeypatch) -> None:
+    whole = toy_model("llama")
+    whole.save_pretrained(tmp_path / "model")
+    toy_tokenizer().save_pretrained(tmp_path / "model")
+    named = extract(tmp_path / "model", None, rows(examples), dtype="float32", attn_implementation="eager")
+    assert error(named.values, extract(whole, None, rows(examples)).values) <= FLOAT32
+    assert named.provenance["kernel"] == "eager"
+    with pytest.raises(InputError, match="dtype is for a model given by name"):
+        extract(whole, None, rows(examples), dtype="float32")
+    monkeypatch.setattr(models, "resolve", lambda *_, **__: pytest.fail("the model is loaded"))
+    with pytest.raises(InputError, match=r"placement is 'tokens': .*did you mean 'token'"):
+        extract("lab", None, rows(examples), placement="tokens")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.tex").write_text("mine")
+    with pytest.raises(InputError, match=r"thesis\.tex"):
+        extract("lab", None, rows(examples), out=tmp_path / "other")
+    with pytest.raises(InputError, match="nowhere"):
+        extract("lab", None, str(tmp_path / "nowhere.jsonl"))
+
+
+def test_options_come_as_an_object_or_as_keywords(model, examples) -> None:
+    options = ExtractOptions(placement="none", loss="sum", batch_size=2)
+    found = extract(model, None, rows(examples), options=options, placement="token")
+    assert np.array_equal(found.values, extract(model, None, rows(examples), placement="token", loss="sum").values)
+    assert (found.provenance["placement"], found.provenance["loss"]) == ("token", "sum")
 
 
 def test_autocast_computes_in_lower_precision_and_leaves_the_weights(examples) -> None:

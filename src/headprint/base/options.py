@@ -1,12 +1,35 @@
-"""The values that options take, each list in one place.
+"""The options of the library's functions, each described once: its type, default, bounds and help text.
 
-The library checks them, the command line offers them, and a study's config is validated by them. Importing this module
-loads neither torch nor NumPy.
+An option is a field of a frozen dataclass that derives from :class:`Options`::
+
+    class ReadingOptions(Options):
+        split: str = option("train", help="Split to read.", panel="Data")
+        limit: int | None = option(None, min=1, help="Only the first rows.", panel="Data")
+
+That description serves everybody who needs it:
+
+- Making the object checks it. A value of the wrong type, one that is not among the choices or out of bounds is refused
+  in one line, with the nearest choice; British spelling is accepted and becomes American.
+- :func:`takes_options` lets a function take the fields as keyword arguments and shows each of them in its signature and
+  docstring. Inside, :func:`from_keywords` makes the object of them.
+- ``headprint.cli.options.takes_options`` turns the same fields into the options of a command.
+- :meth:`Options.settings` are the fields that decide a result, for a manifest, a cache key or a resume.
+
+A new option is one field, and it appears in the function, the command, the documentation and the manifest at once.
+Importing this module loads neither torch nor NumPy.
 """
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+import inspect
+import re
+import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeAlias, TypeVar, Union, dataclass_transform, get_args, get_origin, get_type_hints
+
+from headprint.base.errors import InputError, did_you_mean
 
 Placement: TypeAlias = Literal["example", "token", "none"]
 """Where the absolute value of a level is taken: of an example (the paper's Eq. 2), of each token's part, or nowhere."""
@@ -56,9 +79,326 @@ AblationMode: TypeAlias = Literal["zero", "mean"]
 AnswerBy: TypeAlias = Literal["generate", "likelihood"]
 """Whether a model writes its answer or chooses the likeliest one."""
 
-_AMERICAN = {"standardised": "standardized"}
+_METADATA = "headprint"
+_AMERICAN = (
+    (re.compile(r"is(e|ed|es|ing|ation)\b"), r"iz\1"),
+    (re.compile(r"colour"), "color"),
+)
 
 
 def american(value: str) -> str:
     """Return the American spelling of an option's value; the British one is understood, too."""
-    return _AMERICAN.get(value, value)
+    for british, spelling in _AMERICAN:
+        value = british.sub(spelling, value)
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What an option's field says about it beside its type and default.
+
+    Attributes:
+        help: One line, for the command line and the documentation.
+        details: What the documentation adds.
+        minimum: Smallest number allowed.
+        panel: The heading that ``--help`` shows it under.
+        metavar: What ``--help`` shows for the value; by its type if empty.
+        unset: What None means, in a few words.
+        switch: Of an option that is on by default: the flag that turns it off, and the help text of that.
+        decides: Whether the result depends on it, so that a manifest and a resume have to know.
+    """
+
+    help: str
+    details: str = ""
+    minimum: float | None = None
+    panel: str = ""
+    metavar: str = ""
+    unset: str = ""
+    switch: tuple[str, str] | None = None
+    decides: bool = True
+
+
+def option(
+    default: Any,
+    *,
+    help: str,
+    details: str = "",
+    min: float | None = None,
+    panel: str = "",
+    metavar: str = "",
+    unset: str = "",
+    switch: tuple[str, str] | None = None,
+    decides: bool = True,
+) -> Any:
+    """Describe an option; a field of a class that derives from :class:`Options`.
+
+    Args:
+        default: Its default.
+        help: As in :class:`Description`, like all that follow.
+        details: Likewise.
+        min: Smallest number allowed.
+        panel: Likewise.
+        metavar: Likewise.
+        unset: Likewise.
+        switch: Likewise.
+        decides: Likewise.
+    """
+    about = Description(
+        help=help,
+        details=details,
+        minimum=min,
+        panel=panel,
+        metavar=metavar,
+        unset=unset,
+        switch=switch,
+        decides=decides,
+    )
+    return field(default=default, metadata={_METADATA: about})
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(option,))
+class Options:
+    """The base of all options: subclasses are frozen, keyword-only dataclasses that check their values."""
+
+    def __init_subclass__(cls, **rest: Any) -> None:
+        super().__init_subclass__(**rest)
+        dataclass(frozen=True, kw_only=True)(cls)
+
+    def __post_init__(self) -> None:
+        for name, (kind, about) in described(type(self)).items():
+            object.__setattr__(self, name, _checked(name, getattr(self, name), kind, about))
+
+    def settings(self) -> dict[str, Any]:
+        """The options that decide the result, by name."""
+        return {name: getattr(self, name) for name, (_, about) in described(type(self)).items() if about.decides}
+
+    def keywords(self) -> dict[str, Any]:
+        """All options by name, as they are given to a function."""
+        return {name: getattr(self, name) for name in described(type(self))}
+
+
+O = TypeVar("O", bound=Options)  # noqa: E741
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def described(kind: type[Options]) -> dict[str, tuple[Any, Description]]:
+    """The options of a class: name -> type and description."""
+    hints = get_type_hints(kind)
+    return {each.name: (hints[each.name], each.metadata[_METADATA]) for each in _fields(kind)}
+
+
+def defaults(kind: type[Options]) -> dict[str, Any]:
+    """The options of a class: name -> default."""
+    return {each.name: each.default for each in _fields(kind) if each.default is not MISSING}
+
+
+def _fields(kind: type[Options]) -> tuple[Field[Any], ...]:
+    found: tuple[Field[Any], ...] = fields(kind)  # type: ignore[arg-type]
+    return found
+
+
+def from_keywords(kind: type[O], options: O | None, given: Mapping[str, Any]) -> O:
+    """The options that a function was called with: an object, keyword arguments, or an object changed by some.
+
+    Args:
+        kind: The class of options.
+        options: The object, or None for the defaults.
+        given: Keyword arguments.
+
+    Raises:
+        InputError: There is no such option, or a value is wrong.
+    """
+    names = described(kind)
+    for name in given:
+        if name not in names:
+            raise InputError(f"there is no option {name!r}: {did_you_mean(name, names)}")
+    if options is None:
+        return kind(**given)
+    return kind(**(options.keywords() | dict(given)))
+
+
+def takes_options(kind: type[Options]) -> Callable[[F], F]:
+    """Show each option of a class in the signature and the docstring of a function with ``**fields``.
+
+    The docstring has ``{options}`` on a line of its own where they go in ``Args``.
+    """
+
+    def decorate(function: F) -> F:
+        signature = inspect.signature(function)
+        own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        default = defaults(kind)
+        shown = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default[name], annotation=hint)
+            for name, (hint, _) in described(kind).items()
+        ]
+        target: Any = function
+        target.__signature__ = signature.replace(parameters=[*own, *shown])
+        if function.__doc__:
+            target.__doc__ = re.sub(r"^( *)\{options\}$", _documented(kind), function.__doc__, flags=re.M)
+        return function
+
+    return decorate
+
+
+def _documented(kind: type[Options]) -> Callable[[re.Match[str]], str]:
+    """One entry of a Google-style ``Args`` section for each option."""
+
+    def lines(found: re.Match[str]) -> str:
+        indent = found[1]
+        return "\n".join(
+            textwrap.fill(f"{name}: {explained(about)}", 120, initial_indent=indent, subsequent_indent=indent + "    ")
+            for name, (_, about) in described(kind).items()
+        )
+
+    return lines
+
+
+def explained(about: Description) -> str:
+    """An option in full: its help text, its details, and what None means."""
+    unset = f"None: {about.unset}." if about.unset else ""
+    return " ".join(part for part in (about.help, about.details, unset) if part)
+
+
+def choices(kind: Any) -> tuple[str, ...]:
+    """The values of a ``Literal``, also of one that may be None; empty for another type."""
+    if get_origin(kind) is Literal:
+        return get_args(kind)
+    return next((found for part in get_args(kind) if (found := choices(part))), ())
+
+
+def _checked(name: str, value: Any, kind: Any, about: Description) -> Any:
+    """The value, in American spelling where it is one of several words.
+
+    Raises:
+        InputError: It is of another type, not among the choices, or out of bounds.
+    """
+    types = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    if value is None and NoneType in types:
+        return None
+    if allowed := choices(kind):
+        word = american(value) if isinstance(value, str) else value
+        for candidate in (value, word):
+            if candidate in allowed:
+                return candidate
+        hint = f"; {did_you_mean(value, allowed)}" if isinstance(value, str) else ""
+        raise InputError(f"{name} is {value!r}: choose from {', '.join(allowed)}{hint if 'mean' in hint else ''}")
+    simple = tuple(each for each in types if isinstance(each, type) and each is not NoneType)
+    numbers = (int,) if float in simple else ()
+    fits = isinstance(value, simple + numbers) and (not isinstance(value, bool) or bool in simple)
+    if simple and not fits:
+        wanted = " or ".join(_CALLED.get(each, each.__name__) for each in simple)
+        raise InputError(f"{name} is {value!r}: it has to be {wanted}")
+    if about.minimum is not None and not value >= about.minimum:
+        raise InputError(f"{name} is {value}: it has to be at least {about.minimum:g}")
+    return value
+
+
+_CALLED = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+
+
+class ReadingOptions(Options):
+    """Which rows are read, and which of their tokens carry loss."""
+
+    split: str = option("train", panel="Data", help="Split of a folder, a datasets id or a built-in task.")
+    limit: int | None = option(None, min=1, panel="Data", metavar="N", help="Only the first rows.", unset="all of them")
+    max_length: int | None = option(
+        None, min=2, panel="Data", metavar="N", help="Tokens per example at most.", unset="no limit"
+    )
+    overlong: Overlong = option(
+        "cut",
+        panel="Data",
+        help="What happens to examples over max_length.",
+        details='``"cut"`` at the end, as TRL does, or ``"drop"``; both are counted in ``provenance["report"]``.',
+    )
+    loss_on: LossOn = option(
+        "auto", panel="Data", help="Tokens with loss; auto: completion, assistant's turns, or all of plain text."
+    )
+
+
+class MeasureOptions(Options):
+    """How activation levels are measured."""
+
+    placement: Placement = option(
+        "example",
+        panel="Measure",
+        help="Where the absolute value is taken: per example (the paper's), per token, or not at all.",
+        details='``"example"`` and ``"none"`` store signed levels; ``"token"`` stores Σ_i |⟨z_i, ∂L/∂z_i⟩|.',
+    )
+    loss: Loss = option(
+        "mean",
+        panel="Measure",
+        help="Each example's mean token loss (the paper's), its sum, or the mean of a batch (the authors' script).",
+        details='Under ``"batch-mean"``, ``batch_size`` examples (4 by default) in input order share one mean.',
+    )
+    verify: bool = option(
+        True,
+        panel="Measure",
+        switch=("--no-verify", "Skip the check of a model that headprint's tests do not cover."),
+        decides=False,
+        help="Check a model that headprint's tests do not cover against the materialised definition first.",
+    )
+    compute_dtype: LowerDtype | None = option(
+        None,
+        panel="Model",
+        help="Precision of matrix products under autocast; the rest is float32.",
+        details="The weights are float32 or of this precision already.",
+        unset="that of the weights",
+    )
+    attn_implementation: str | None = option(
+        None,
+        panel="Model",
+        metavar="KERNEL",
+        decides=False,  # the manifest has the kernel that was used
+        help="Attention kernel, such as sdpa, eager, flash_attention_2.",
+        unset="the model's own",
+    )
+    batch_tokens: int | None = option(
+        None,
+        min=1,
+        panel="Batches",
+        metavar="N",
+        decides=False,
+        help="Tokens per batch, padding included.",
+        details="Halved when memory runs out.",
+        unset="what fits and is fast",
+    )
+    batch_size: int | None = option(
+        None,
+        min=1,
+        panel="Batches",
+        metavar="N",
+        decides=False,  # but for the batch mean: see measure.extraction
+        help="Examples per batch at most.",
+    )
+    checkpointing: bool = option(
+        False,
+        panel="Batches",
+        decides=False,
+        help="Recompute layers in the backward: less memory, about a third more time.",
+    )
+    shard_size: int = option(
+        512, min=1, panel="Batches", metavar="N", help="Examples per file, the unit that is written and resumed."
+    )
+
+
+class LoadingOptions(Options):
+    """How a model that is given by name is loaded."""
+
+    dtype: Dtype = option(
+        "auto", panel="Model", decides=False, help="Of the weights of a model given by name; auto: as stored."
+    )
+    device: str | None = option(
+        None,
+        panel="Model",
+        metavar="DEVICE",
+        decides=False,
+        help="For a model given by name, such as cpu, cuda:1, or auto: over all devices.",
+        unset="a GPU if there is one",
+    )
+    trust_remote_code: bool = option(
+        False, panel="Model", decides=False, help="Run code that comes with a model given by name."
+    )
+
+
+class ExtractOptions(LoadingOptions, MeasureOptions, ReadingOptions):  # fields in the order of the last to the first
+    """The options of :func:`headprint.extract`."""

@@ -1,20 +1,20 @@
-"""Examples through the model, shard by shard: a pattern set out, in input order, resumable."""
+"""Rows through the model, shard by shard: a pattern set in input order, which a later call can resume."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from torch import nn
 
 from headprint import models
 from headprint.base import provenance
-from headprint.base.errors import InputError
-from headprint.base.options import Loss, LossOn, Overlong, Placement
+from headprint.base.options import ExtractOptions, LoadingOptions, described, from_keywords, takes_options
 from headprint.base.progress import progress
 from headprint.base.run_directory import RunDirectory
 from headprint.data import Example, ExampleStream, Source, rows
@@ -22,129 +22,106 @@ from headprint.measure.batching import Budget
 from headprint.measure.engine import Engine
 from headprint.measure.tap import Tap
 from headprint.measure.verification import ensure_exact
-from headprint.models import checkpointed, frozen
-from headprint.models.heads import locate
 from headprint.patterns import PATTERN_SET_RUN, PatternSet, PatternSetWriter
 
 AUTHORS_BATCH = 4
 """Rows per batch in the authors' public script, whose batch-mean loss makes levels depend on it."""
 
 
+@takes_options(ExtractOptions)
 def extract(
-    model: nn.Module,
+    model: nn.Module | str | os.PathLike[str],
     tokenizer: Any,
     examples: Source,
     *,
     out: str | Path | None = None,
-    placement: Placement = "example",
-    loss: Loss = "mean",
-    loss_on: LossOn = "auto",
-    max_length: int | None = None,
-    overlong: Overlong = "cut",
-    split: str = "train",
-    limit: int | None = None,
-    compute_dtype: str | None = None,
-    attn_implementation: str | None = None,
-    batch_tokens: int | None = None,
-    batch_size: int | None = None,
-    checkpointing: bool = False,
-    shard_size: int = 512,
-    verify: bool = True,
     overwrite: bool = False,
     show_progress: bool = False,
     on_batch: Callable[[int, int], None] | None = None,
+    options: ExtractOptions | None = None,
+    **fields: Any,
 ) -> PatternSet:
     """Measure the activation level of every attention head on every example.
 
     The level of head h of layer l on example x is Σ_ij A_ij · ∂L(x)/∂A_ij, the number inside the absolute value of
     the paper's Eq. 2 (arXiv 2409.15820), computed exactly and without an attention matrix
-    (:mod:`headprint.measure.tap`). The model's flags, mode, hooks and kernel are afterwards what they were, also after
-    an error.
+    (:mod:`headprint.measure.tap`). A model that is given loaded is left as it was, its flags, mode, hooks and kernel
+    included, also after an error.
 
     Args:
-        model: A transformers causal language model on its device, bare or wrapped by PEFT or DDP.
-        tokenizer: Its tokenizer; None for pre-tokenised rows (``input_ids`` and ``labels``).
+        model: A transformers causal language model on its device, bare or wrapped by PEFT or DDP; or the name of one
+            (:func:`headprint.load_model`).
+        tokenizer: Its tokenizer. None for pre-tokenised rows (``input_ids`` and ``labels``), or for the tokenizer that
+            comes with a model given by name.
         examples: Rows (prompt/completion, messages, text or pre-tokenised): a list of dicts, the path of a JSONL or
             Parquet file, or a data set of ``datasets`` by object or hub id (:func:`headprint.data.rows.read_rows`).
-        out: Directory for the pattern set. Finished shards are kept and never redone: the same call resumes a killed
-            run, and memory does not grow with the number of examples. None keeps the levels in memory.
-        placement: Where the absolute value goes. ``"example"`` (the paper's) and ``"none"`` store signed levels;
-            ``"token"`` stores Σ_i |⟨z_i, ∂L/∂z_i⟩|.
-        loss: ``"mean"`` of each example's token losses (the paper's formula), ``"sum"`` of them, or ``"batch-mean"``,
-            as the authors' script has it: batches of ``batch_size`` (default 4) in input order share one token mean.
-        loss_on: Which tokens carry loss; ``"auto"`` is the completion, the assistant's turns, or all of plain text.
-        max_length: Tokens per example at most.
-        overlong: What happens to longer ones: ``"cut"`` or ``"drop"``. Both are counted in ``provenance["report"]``.
-        split: Which split of a folder or of a ``datasets`` data set.
-        limit: Only the first so many rows.
-        compute_dtype: Take matrix products in this lower precision (``"bfloat16"``) by autocast, and what happens
-            between them in float32; the weights are float32 or of that precision. None computes as the weights are.
-        attn_implementation: Attention kernel for this call, such as ``"eager"`` or ``"sdpa"``.
-        batch_tokens: Tokens per batch, padding counted. None finds a budget, and halves it when memory runs out.
-        batch_size: Examples per batch at most.
-        checkpointing: Recompute each layer in the backward: less memory, about a third more time.
-        shard_size: Examples per shard, the unit that is sorted by length, written and resumed.
-        verify: Hold a model of a family that headprint's own tests do not cover against the materialised oracle first.
+        out: Directory for the pattern set. Finished shards are never redone: the same call resumes a stopped run, and
+            memory does not grow with the number of examples. None keeps the levels in memory.
         overwrite: Start anew where ``out`` holds a pattern set already.
         show_progress: Show a progress bar on stderr.
-        on_batch: Called after each batch with how many examples and real tokens it held.
+        on_batch: Called with how many examples and real tokens a batch held, after each batch; and once with zeros
+            when everything is loaded and the first batch is about to run.
+        options: All of the following in one object; keyword arguments take precedence over it.
+        {options}
 
     Returns:
         Levels (N, L, H) float32 in input order, with ids, mean losses in nats, and provenance.
 
     Raises:
-        InputError: Something about the input is wrong; the message names the place and the mend.
-        headprint.models.heads.UnsupportedModel: The measure would not be exact for this model.
+        InputError: The input is wrong; the message names the place and the fix.
+        headprint.models.UnsupportedModel: The measure would not be exact for this model.
     """
-    for name, value, choices in (("placement", placement, Placement), ("loss", loss, Loss)):
-        if value not in get_args(choices):
-            raise InputError(f"{name} is {value!r}; it wants one of {', '.join(get_args(choices))}")
-    for name, number in (("batch_tokens", batch_tokens), ("batch_size", batch_size), ("shard_size", shard_size)):
-        if number is not None and number < 1:
-            raise InputError(f"{name} is {number}; it wants 1 at least")
-    stream = ExampleStream(
-        examples, tokenizer, max_length=max_length, overlong=overlong, loss_on=loss_on, split=split, limit=limit
-    )
-    known = settings_without_model(
-        stream.source,
-        placement=placement,
-        loss=loss,
-        loss_on=loss_on,
-        max_length=max_length,
-        overlong=overlong,
-        split=split,
-        limit=limit,
-        batch_size=batch_size,
-        shard_size=shard_size,
-    )
+    chosen = from_keywords(ExtractOptions, options, fields)
+    source = list(examples) if isinstance(examples, Iterator) else examples
+    known = _settings(source, chosen)
     if out is not None:
         RunDirectory(out, PATTERN_SET_RUN).check(known, so_far=True, overwrite=overwrite)
-    batch_size, shard_size = known["batch_size"] or batch_size, known["shard_size"]
-    heads = locate(model)
+    loading = {name: getattr(chosen, name) for name in described(LoadingOptions)}
+    if isinstance(model, str | os.PathLike):
+        next(rows.read_rows(source, split=chosen.split), None)  # a broken first row is found before the model is loaded
+        loading["attn_implementation"] = chosen.attn_implementation
+    model, tokenizer = models.resolve(model, tokenizer, **loading)
+    stream = ExampleStream(
+        source,
+        tokenizer,
+        max_length=chosen.max_length,
+        overlong=chosen.overlong,
+        loss_on=chosen.loss_on,
+        split=chosen.split,
+        limit=chosen.limit,
+        **models.limits(model),
+    )
+    heads = models.locate(model)
     with ExitStack() as stack:
         enter = stack.enter_context
-        enter(models.using_kernel(model, attn_implementation))
-        if verify:
+        enter(models.using_kernel(model, chosen.attn_implementation))
+        if chosen.verify:
             ensure_exact(model)
         settings = {
             "model": {"weights": models.fingerprint(model)},
             **known,
             "dtype": models.dtype_name(model),
-            "compute_dtype": compute_dtype,
             "kernel": models.kernel(model),
         }
         made_by = provenance.collect(settings, model=models.describe(model), data={"source": rows.describe(examples)})
         device = models.input_device(model)
-        enter(models.computing_in(model, compute_dtype))
-        enter(frozen(model))
-        if checkpointing:
-            enter(checkpointed(model))
+        enter(models.computing_in(model, chosen.compute_dtype))
+        enter(models.frozen(model))
+        if chosen.checkpointing:
+            enter(models.checkpointed(model))
         engine = Engine(
-            model, heads, enter(Tap(heads.sites)), device, Budget(device, batch_tokens), placement, loss, batch_size
+            model,
+            heads,
+            enter(Tap(heads.sites)),
+            device,
+            Budget(device, chosen.batch_tokens),
+            chosen.placement,
+            chosen.loss,
+            known["batch_size"] or chosen.batch_size,
         )
-        total = rows.count_rows(stream.source, split=split)
-        if total is not None and limit is not None:
-            total = min(total, limit)
+        total = rows.count_rows(source, split=chosen.split)
+        if total is not None and chosen.limit is not None:
+            total = min(total, chosen.limit)
         bar = enter(progress("extract", total, enabled=show_progress))
 
         def advance(examples: int, tokens: int = 0) -> None:
@@ -152,8 +129,10 @@ def extract(
             if on_batch:
                 on_batch(examples, tokens)
 
+        advance(0)
+        chunks = _chunks(stream, known["shard_size"])
         if out is None:
-            shards = [engine.run(chunk, advance) for chunk in _chunks(stream, shard_size)]
+            shards = [engine.run(chunk, advance) for chunk in chunks]
             ids, levels, losses, tokens = zip(*shards, strict=True)
             made_by["report"] = stream.report.to_dict()
             return PatternSet(
@@ -173,7 +152,7 @@ def extract(
                 overwrite=overwrite,
             )
         )
-        for index, chunk in enumerate(_chunks(stream, shard_size)):
+        for index, chunk in enumerate(chunks):
             if index in writer.finished:
                 bar(len(chunk))
             else:
@@ -182,38 +161,18 @@ def extract(
     return PatternSet.load(out)
 
 
-def settings_without_model(
-    source: Source,
-    *,
-    placement: Placement,
-    loss: Loss,
-    loss_on: LossOn,
-    max_length: int | None,
-    overlong: Overlong,
-    split: str,
-    limit: int | None,
-    batch_size: int | None,
-    shard_size: int,
-) -> dict[str, Any]:
-    """The part of a pattern set's settings that is known before there is a model; options as of :func:`extract`.
+def _settings(source: Source, options: ExtractOptions) -> dict[str, Any]:
+    """The part of a pattern set's settings that is known before there is a model.
 
     Raises:
         InputError: The rows cannot be read.
     """
-    together = loss == "batch-mean"
-    if together:
-        batch_size = batch_size or AUTHORS_BATCH
+    batch_size, shard_size = None, options.shard_size
+    if options.loss == "batch-mean":
+        batch_size = options.batch_size or AUTHORS_BATCH
         shard_size = max(1, shard_size // batch_size) * batch_size  # no batch may straddle two shards
-    return {
-        "data": {"content": rows.fingerprint(source, split=split), "split": split, "limit": limit},
-        "placement": placement,
-        "loss": loss,
-        "loss_on": loss_on,
-        "max_length": max_length,
-        "overlong": overlong,
-        "batch_size": batch_size if together else None,
-        "shard_size": shard_size,
-    }
+    content = rows.fingerprint(source, split=options.split)
+    return {"data": {"content": content}, **options.settings(), "batch_size": batch_size, "shard_size": shard_size}
 
 
 def _chunks(stream: Iterable[Example], size: int) -> Iterator[list[Example]]:
