@@ -91,8 +91,8 @@ def test_progress_starts_where_a_resumed_run_does(tmp_path, monkeypatch) -> None
     shown = []
 
     @contextmanager
-    def progress(label, total, *, enabled):
-        shown.append((label, total, enabled))
+    def progress(label, total, *, enabled, unit):
+        shown.append((label, total, enabled, unit))
         yield shown.append
 
     monkeypatch.setattr(callbacks, "progress", progress)
@@ -100,4 +100,4 @@ def test_progress_starts_where_a_resumed_run_does(tmp_path, monkeypatch) -> None
     begin(bar, tmp_path, step=4)
     bar.on_step_end()
     bar.on_train_end()
-    assert shown == [("train", 9, True), 4, 1]
+    assert shown == [("train", 9, True, "steps"), 4, 1]

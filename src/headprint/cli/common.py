@@ -93,21 +93,20 @@ def emit(result: dict[str, Any]) -> None:
 
 @contextmanager
 def working(*, quiet: bool = False, when_interrupted: Callable[[], str] | None = None) -> Iterator[bool]:
-    """Run a command's work: other libraries do not print on stdout, and bars are drawn on terminals only.
+    """Run a command's work: other libraries do not print on stdout, and their bars are drawn on terminals only.
 
     Args:
-        quiet: Draw no bars.
+        quiet: Show no progress.
         when_interrupted: Says after Ctrl-C what is saved and how to go on; None says only that it was interrupted.
 
     Yields:
-        Whether to draw bars.
+        Whether to show progress (:mod:`headprint.base.progress`).
     """
-    bars = sys.stderr.isatty() and not quiet
-    if not bars:
+    if quiet or not sys.stderr.isatty():
         os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # of downloads, and of loading weights
     try:
         with redirect_stdout(sys.stderr):
-            yield bars
+            yield not quiet
     except KeyboardInterrupt as interruption:
         say(f"interrupted; {when_interrupted()}" if when_interrupted else "interrupted")
         raise typer.Exit(INTERRUPTED) from interruption

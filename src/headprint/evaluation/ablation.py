@@ -280,7 +280,7 @@ def ablate(
         questions = prepare_questions(
             model, tokenizer, taken, found, max_new_tokens=max_new_tokens, batch_tokens=batch_tokens
         )
-        advance = stack.enter_context(bars.progress("ablate", 1 + len(plan), enabled=show_progress))
+        advance = stack.enter_context(bars.progress("ablate", 1 + len(plan), enabled=show_progress, unit="trials"))
         known: dict[frozenset[HeadId], NDArray[np.float64]] = {}
 
         def trial(ranking: str, off: tuple[HeadId, ...], ask: bool) -> Trial:

@@ -126,7 +126,7 @@ def run(
     def headprint() -> None:
         with frozen(model), Tap(heads.sites) as tap:
             engine = Engine(model, heads, tap, device, budget, "example", "mean", None)
-            engine.run(list(examples), lambda count, tokens=0: None)
+            engine.run(list(examples), lambda count, tokens: None)
 
     headprint()  # finds the budget, warms up
     lengths, own = [len(example.input_ids) for example in examples], Budget(device, budget.tokens)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,6 @@ from torch import Tensor, nn
 
 from headprint.base.errors import InputError
 from headprint.base.options import Loss, Placement
-from headprint.base.progress import Advance
 from headprint.data import Example
 from headprint.measure.batching import Budget, OutOfMemory, collate, in_batches
 from headprint.measure.levels import measure
@@ -43,7 +43,7 @@ class Engine:
     loss: Loss
     rows: int | None
 
-    def run(self, examples: list[Example], advance: Advance) -> Shard:
+    def run(self, examples: list[Example], advance: Callable[[int, int], None]) -> Shard:
         """Measure some examples.
 
         Args:

@@ -167,7 +167,7 @@ class ProgressCallback(TrainerCallback):  # type: ignore[misc]
     ) -> None:
         """Start the bar where training starts."""
         enabled = self._enabled and state.is_world_process_zero
-        self._advance = self._stack.enter_context(progress("train", state.max_steps, enabled=enabled))
+        self._advance = self._stack.enter_context(progress("train", state.max_steps, enabled=enabled, unit="steps"))
         self._advance(state.global_step)
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
