@@ -27,9 +27,10 @@ from headprint.study.chapters.composition import Decomposition, Fig3, Fig4, Fit,
 from headprint.study.chapters.early_change import Fig5, Path
 from headprint.study.chapters.mixture import Table2
 from headprint.study.chapters.selection import Table3
-from headprint.study.chapters.spread import Fig1, MeanShape, Shape, Table1
+from headprint.study.chapters.spread import Fig1, Maps, MeanShape, Shape, Table1
 from headprint.study.estimates import Estimate, mean_of, written
 from headprint.study.verdicts import Finding
+from headprint.study.views import Figure
 from support import recorded
 
 SEEDS = [0, 1, 2, 3, 4]
@@ -139,6 +140,33 @@ def test_a_statistic_that_does_not_exist_is_left_out() -> None:
     found = finding(spread, replace(exhibit, table1=replace(exhibit.table1, summary=cells)))
     assert len(found.checks) == 2
     assert "variation" not in found.here
+
+
+def heat_maps(before: list[list[float | None]], change: list[list[float | None]]) -> Maps:
+    return Maps(model="lab", task="math", seed=0, n=10, before=before, after=before, change=change)
+
+
+def test_a_change_that_is_only_the_level_before_is_called_a_fall() -> None:
+    before: list[list[float | None]] = [[0.9, 0.4, None], [0.1, 0.7, 0.2]]
+    taken = heat_maps(before, [[None if x is None else -0.8 * x for x in row] for row in before])
+    assert spread.fall(taken) == pytest.approx(1.0)
+    grown = heat_maps(before, [[0.1, 0.3, None], [-0.2, 0.1, 0.3]])
+    expected = np.corrcoef([0.1, 0.3, -0.2, 0.1, 0.3], [-0.9, -0.4, -0.1, -0.7, -0.2])[0, 1]
+    assert spread.fall(grown) == pytest.approx(expected)
+    for maps, warned in ((taken, True), (grown, False)):
+        exhibit = replace(spreading([-0.1]), fig1=Fig1(maps=[maps]))
+        figure = spread.CHAPTER.views(exhibit, SEEDS)[1]
+        assert isinstance(figure, Figure)
+        assert [row[2].value for row in figure.tables[0].rows] == [pytest.approx(spread.fall(maps))]  # type: ignore[union-attr]
+        warnings = [note.text for note in figure.notes if note.is_warning]
+        assert len(warnings) == warned
+        assert not warned or "In 1 of 1 tasks the change is little more than the level before" in warnings[0]
+
+
+def test_the_laboratorys_changes_are_falls_in_seven_tasks_of_nine() -> None:
+    """Measured when the study was run; see the correlations in the report."""
+    (figure,) = [figure for figure in recorded.results("lab").figures() if figure.name == "fig1"]
+    assert any("In 7 of 9 tasks" in note.text for note in figure.notes if note.is_warning)
 
 
 # Composition

@@ -24,11 +24,11 @@ def report(
     ] = None,
     json: common.JsonOption = False,
 ) -> None:
-    """Make the page of a finished study anew, from its results.json: one HTML file that opens offline."""
+    """Build the page of a finished study again from its results.json: one HTML file that opens offline."""
     wanted = 2 if compare else 1
     if len(runs) != wanted:
-        mend = "give two with --compare, or one without" if len(runs) > 1 or compare else "give one"
-        raise InputError(f"{len(runs)} run{'s' if len(runs) > 1 else ''} given, {wanted} wanted: {mend}")
+        fix = "give two with --compare, or one without it" if len(runs) > 1 or compare else "give one"
+        raise InputError(f"{len(runs)} run{'s' if len(runs) > 1 else ''} given, {wanted} wanted: {fix}")
     from headprint.study import report as page
     from headprint.study.results import read_results
 

@@ -84,6 +84,7 @@ def _evidence(exhibit: Exhibit) -> Evidence:
         for row in table.paper
     )
     checks: list[Check] = []
+    seen: list[Check] = []
     sentences, numbers, controls = [], [], []
     for target, rows in by_target(table.rows).items():
         known = [
@@ -103,6 +104,7 @@ def _evidence(exhibit: Exhibit) -> Evidence:
             text += f"; the positive control, the parts that people name, changes {control[1]}"
         works = control is None or controls[-1]
         end = "" if works else " (undecided: the positive control shows no effect either)"
+        seen += [check for check, _ in known]
         checks += [Check(check.text + end, check.holds if works else None) for check, _ in known]
         sentences.append(text)
         numbers.append(f"{target}: {means(rows, ('base', 'target', 'random', 'mixture'))}")
@@ -110,7 +112,7 @@ def _evidence(exhibit: Exhibit) -> Evidence:
         return Evidence(paper=paper)
     return Evidence(
         checks=checks,
-        here=f"Training on the pattern mixture first changes, {'; '.join(sentences)}.{counted(checks)}",
+        here=f"Training on the pattern mixture first changes, {'; '.join(sentences)}.{counted(seen)}",
         number="; ".join(numbers),
         paper=paper,
         control=any(controls) if controls else None,

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 from pydantic.dataclasses import dataclass
 
+from headprint.patterns.statistics import correlation
 from headprint.study.chapters.chapter import Chapter, Claim, View
-from headprint.study.chapters.common import BY_MODEL, MODEL, distinct, examples, qualified, spread_of, where
+from headprint.study.chapters.common import (
+    BY_MODEL,
+    MODEL,
+    distinct,
+    examples,
+    groups,
+    over,
+    qualified,
+    spread_of,
+    where,
+)
 from headprint.study.estimates import Estimate, mean_of, number, value_of, values_of, written
 from headprint.study.records import STRICT, Matrix
 from headprint.study.verdicts import Check, Evidence, judged, judged_share, listed, sentence
@@ -119,6 +131,9 @@ class Exhibit:
 
 _LEVELS = Scale(label="level (nats)")
 _CHANGES = Scale(label="change (nats)", diverging=True)
+MERELY_A_FALL = 0.9
+"""The correlation of a change with minus the level before from which on the change tells nothing of its own."""
+
 _STATISTICS = {"gini": "Gini coefficient", "cv": "Coefficient of variation", "kurtosis": "Excess kurtosis"}
 _SHORT = {"gini": "Gini", "cv": "CV", "kurtosis": "Kurtosis"}
 
@@ -174,6 +189,36 @@ def _panel(model: str, table: Table1) -> Panel:
     return Panel(plots=plots, at=(model,))
 
 
+def fall(maps: Maps) -> float:
+    """Correlation over heads of the change with the level before, its sign turned.
+
+    Where fine-tuning takes most of the loss away it takes most of every level away, too, and the change says no more
+    than the pattern before training does.
+    """
+    change, before = (np.array(matrix, dtype=np.float64).ravel() for matrix in (maps.change, maps.before))
+    known = np.isfinite(change) & np.isfinite(before)
+    return correlation(change[known], -before[known])
+
+
+def _falls(maps: Sequence[Maps]) -> tuple[Table, list[Text]]:
+    """How far each change is the level before with its sign turned, and a warning where it is hardly anything else."""
+    found = {about: over(map(fall, of)) for about, of in groups(maps, "model", "task").items()}
+    columns = [MODEL, Column("Task"), Column("Correlation of ΔAP with −AP before")]
+    rows = [[*about, r] for about, r in found.items()]
+    table = Table(title="Is the change more than a fall?", columns=columns, rows=rows, keys=2, is_open=True)
+    falling = [about for about, r in found.items() if (value_of(r) or 0) > MERELY_A_FALL]
+    return table, ([Text(fall_warning(len(falling), len(found)), is_warning=True)] if falling else [])
+
+
+def fall_warning(count: int, total: int) -> str:
+    """What to make of changes that are little more than the level before with its sign turned."""
+    return (
+        f"In {count} of {total} tasks the change is little more than the level before with its sign turned "
+        f"(correlation above {MERELY_A_FALL}): the loss fell, and every level with it. "
+        "What ΔAP shows there, the pattern before training shows as well."
+    )
+
+
 def _maps(figure: Fig1, seeds: Sequence[int]) -> Figure:
     panels = [
         Panel(
@@ -187,13 +232,15 @@ def _maps(figure: Fig1, seeds: Sequence[int]) -> Figure:
         for each in figure.maps
     ]
     choosers = [BY_MODEL, Chooser(label="Task", on_paper="all"), Chooser(label="Seed")]
+    table, warnings = _falls(figure.maps)
     runs = "Each seed is a training run of its own." if len(seeds) > 1 else f"Seed {seeds[0]}."
     return Figure(
         name="fig1",
         title=figure.title,
         caption=f"{figure.caption} Point at a head to read it, or focus a map and use the arrow keys.",
         drawing=Drawing(panels=panels, choosers=choosers, compared=True),
-        notes=[examples(each.n for each in figure.maps), Text(runs)],
+        tables=[table],
+        notes=[examples(each.n for each in figure.maps), Text(runs), *warnings],
     )
 
 
