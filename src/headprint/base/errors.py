@@ -15,7 +15,7 @@ class InputError(ValueError):
 
 
 def did_you_mean(name: str, names: Iterable[str], *, otherwise: str = "") -> str:
-    """A hint for an unknown name: the nearest that there is, or else all of them.
+    """Return a hint for an unknown name: the nearest that exists, or else all of them.
 
     Args:
         name: What was given.
@@ -28,7 +28,7 @@ def did_you_mean(name: str, names: Iterable[str], *, otherwise: str = "") -> str
 
 
 def missing_extra(extra: str, purpose: str, *, otherwise: str = "") -> InputError:
-    """The error for a feature whose optional dependencies are not installed.
+    """Return the error for a feature whose optional dependencies are not installed.
 
     Args:
         extra: Name of the extra in ``pyproject.toml``.

@@ -80,12 +80,12 @@ def remove_temporaries(directory: Path, *, recursive: bool = False) -> None:
 
 
 def to_json(value: Any, *, indent: int | None = None) -> str:
-    """Plain types and NumPy's as JSON text; NaN and infinity, which JSON lacks, become null."""
+    """Return plain types and NumPy's as JSON text; NaN and infinity, which JSON lacks, become null."""
     return json.dumps(without_nan(value), indent=indent, ensure_ascii=False, allow_nan=False)
 
 
 def without_nan(value: Any) -> Any:
-    """The same plain types, with None for every float that is NaN or infinite."""
+    """Return the same plain types, with None for every float that is NaN or infinite."""
     if isinstance(value, Mapping):
         return {key: without_nan(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -95,13 +95,18 @@ def without_nan(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def encode_json(text: str) -> bytes:
+    """Encode JSON as UTF-8; half of a surrogate pair, as in a file name that is not UTF-8, becomes its JSON escape."""
+    return text.encode("utf-8", "backslashreplace")
+
+
 def write_json(path: str | Path, value: Any, *, indent: int | None = 1) -> None:
     """Write one JSON file, whole or not at all.
 
     Raises:
         InputError: As :func:`write_atomically`.
     """
-    write_atomically(path, f"{to_json(value, indent=indent)}\n".encode())
+    write_atomically(path, encode_json(f"{to_json(value, indent=indent)}\n"))
 
 
 def write_json_lines(path: str | Path, rows: Iterable[Any]) -> None:
@@ -110,7 +115,7 @@ def write_json_lines(path: str | Path, rows: Iterable[Any]) -> None:
     Raises:
         InputError: As :func:`write_atomically`.
     """
-    write_atomically(path, "".join(f"{to_json(row)}\n" for row in rows).encode())
+    write_atomically(path, encode_json("".join(f"{to_json(row)}\n" for row in rows)))
 
 
 def read_json(path: str | Path) -> Any:

@@ -12,7 +12,7 @@ PACKAGES = ("headprint", "torch", "transformers", "tokenizers", "datasets")
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide the numbers."""
+    """Return the versions of Python and of the packages that decide the numbers."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         if (known := _version(name)) is not None:
@@ -29,7 +29,7 @@ def _version(package: str) -> str | None:
 
 
 def processor() -> str:
-    """The processor's own name and its cores, where the system tells it."""
+    """Return the processor's name and its number of cores, as far as the system says."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.is_file() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
@@ -37,11 +37,11 @@ def processor() -> str:
 
 
 def collect(settings: dict[str, Any], **described: dict[str, Any]) -> dict[str, Any]:
-    """Settings with what they are about described in more words, and versions.
+    """Return settings with more facts about what they name, and versions.
 
     Args:
         settings: All that decides the numbers (JSON-able).
-        described: More facts for entries of ``settings`` that are mappings, such as ``model``.
+        described: Facts to add to entries of ``settings`` that are mappings, such as ``model``.
     """
     merged = {name: {**facts, **settings.get(name, {})} for name, facts in described.items()}
     return {**settings, **merged, "versions": versions()}

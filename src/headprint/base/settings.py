@@ -8,7 +8,7 @@ from typing import Any
 
 
 def canonical(value: Any) -> str:
-    """JSON that is the same for equal settings: keys sorted, no NaN.
+    """Return JSON that is the same for equal settings: keys sorted, no NaN.
 
     Raises:
         ValueError: A number is not finite.
@@ -17,7 +17,7 @@ def canonical(value: Any) -> str:
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any], *, so_far: bool = False) -> list[str]:
-    """One phrase for each setting that differs, such as ``sft.seed is 0 there and 1 here``.
+    """Return a phrase for each setting that differs, such as ``sft.seed is 0 there and 1 here``.
 
     Args:
         there: Nested settings of what was begun.
@@ -33,7 +33,7 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any], *, so_far: bo
 
 
 def leaves(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Nested settings as pairs of dotted name and JSON."""
+    """Yield nested settings as pairs of dotted name and JSON."""
     if isinstance(value, Mapping) and value:
         for key, inner in value.items():
             yield from leaves(inner, f"{name}.{key}" if name else str(key))

@@ -48,7 +48,7 @@ class Pattern:
         kind: ``"pattern"`` or ``"change"``.
 
     Raises:
-        InputError: If the values are not a matrix, or if shapes differ in arithmetic.
+        InputError: The values are not a matrix, or if shapes differ in arithmetic.
     """
 
     values: HeadMatrix
@@ -117,7 +117,7 @@ class Pattern:
             raise InputError(f"shapes differ: {self.shape} and {other.shape} {ONE_ARCHITECTURE}")
 
     def gini(self) -> float:
-        """Gini coefficient over the heads; see :func:`headprint.patterns.statistics.gini`.
+        """Return the Gini coefficient over the heads; see :func:`headprint.patterns.statistics.gini`.
 
         Raises:
             InputError: For a change, whose values have signs.
@@ -127,32 +127,32 @@ class Pattern:
         return statistics.gini(self.values)
 
     def cv(self) -> float:
-        """Coefficient of variation; see :func:`headprint.patterns.statistics.coefficient_of_variation`."""
+        """Return the coefficient of variation; see :func:`headprint.patterns.statistics.coefficient_of_variation`."""
         return statistics.coefficient_of_variation(self.values)
 
     def kurtosis(self) -> float:
-        """Excess kurtosis; see :func:`headprint.patterns.statistics.kurtosis`."""
+        """Return the excess kurtosis; see :func:`headprint.patterns.statistics.kurtosis`."""
         return statistics.kurtosis(self.values)
 
     def correlation(self, other: Pattern, method: CorrelationMethod = "pearson") -> float:
-        """Correlation with another pattern; see :func:`headprint.patterns.statistics.correlation`."""
+        """Return the correlation with another pattern; see :func:`headprint.patterns.statistics.correlation`."""
         self._check_shape(other)
         return statistics.correlation(self.values, other.values, method=method)
 
     def mse(self, other: Pattern) -> float:
-        """Mean squared difference from another pattern; see :func:`headprint.patterns.statistics.mse`."""
+        """Return the mean squared difference from another pattern; see :func:`headprint.patterns.statistics.mse`."""
         self._check_shape(other)
         return statistics.mse(self.values, other.values)
 
     def top(self, k: int, *, by: Literal["value", "absolute"] = "value") -> list[Head]:
-        """The k largest heads, largest first; ties in order of layer and head; NaN never.
+        """Return the k largest heads, largest first; ties in order of layer and head; NaN never.
 
         Args:
             k: How many; all of them if there are fewer.
             by: Order by the signed value or (of a change) by its size; what is returned is signed.
 
         Raises:
-            InputError: If k is less than 1 or ``by`` is unknown.
+            InputError: K is less than 1 or ``by`` is unknown.
         """
         if k < 1:
             raise InputError(f"top takes a positive number of heads, not {k}")
@@ -164,19 +164,19 @@ class Pattern:
         return [Head(*divmod(int(i), self.shape[1]), float(flat[i])) for i in known]
 
     def save(self, path: str | Path) -> None:
-        """Writes one safetensors file with JSON metadata; it takes its name only when it is whole.
+        """Write one safetensors file with JSON metadata; it takes its name only when it is whole.
 
         Raises:
-            InputError: If the file cannot be written there.
+            InputError: The file cannot be written there.
         """
         save_pattern(path, self.values, kind=self.kind, provenance=self.provenance)
 
     @classmethod
     def load(cls, path: str | Path) -> Pattern:
-        """Reads what :meth:`save` wrote.
+        """Read what :meth:`save` wrote.
 
         Raises:
-            InputError: If the file is missing, broken, or not a pattern.
+            InputError: The file is missing, broken, or not a pattern.
         """
         values, kind, provenance = load_pattern(path)
         return cls(values, provenance, kind)

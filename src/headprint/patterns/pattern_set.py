@@ -1,4 +1,4 @@
-"""Activation patterns (L, H) and pattern sets (N, L, H): what an extraction gives and files hold.
+"""Pattern sets, (N, L, H): what an extraction gives and a directory holds.
 
     levels = headprint.load("runs/gsm8k")            # a PatternSet: L x H levels per example
     before = levels.pattern()                        # a Pattern: one number per head
@@ -53,7 +53,7 @@ class PatternSet:
         provenance: Where it comes from (JSON-able); ``"placement"`` says what the levels are.
 
     Raises:
-        InputError: If the shapes do not belong together.
+        InputError: The shapes do not belong together.
     """
 
     def __init__(
@@ -81,14 +81,14 @@ class PatternSet:
 
     @classmethod
     def load(cls, directory: str | Path, *, partial: bool = False) -> PatternSet:
-        """Opens a directory; levels are read later.
+        """Open a directory; levels are read later.
 
         Args:
             directory: What :meth:`save` or ``headprint extract`` wrote.
             partial: Open an unfinished set, too, with the examples that it has so far.
 
         Raises:
-            InputError: If the directory is missing, foreign, damaged, or unfinished.
+            InputError: The directory is missing, foreign, damaged, or unfinished.
         """
         stored = StoredSet.open(directory, partial=partial)
         self = cls.__new__(cls)
@@ -98,14 +98,14 @@ class PatternSet:
         return self
 
     def save(self, directory: str | Path, *, overwrite: bool = False) -> None:
-        """Writes a directory of Parquet shards and a manifest.
+        """Write a directory of Parquet shards and a manifest.
 
         Args:
             directory: Empty or new, unless ``overwrite`` replaces the pattern set that is there.
-            overwrite: Allowed only over another set: one that lies there itself is being read.
+            overwrite: Allowed only over another set: this one, if it was loaded from there, is still being read.
 
         Raises:
-            InputError: If a pattern set or another file is there, or nothing can be written there.
+            InputError: A pattern set or another file is there, or nothing can be written there.
         """
         directory = Path(directory)
         if holds_manifest(directory):
@@ -172,7 +172,7 @@ class PatternSet:
         return f"PatternSet({n} examples, {layers} layers x {heads} heads, {self.placement!r})"
 
     def pattern(self, placement: Placement | None = None) -> Pattern:
-        """The activation pattern: the mean over the examples, shard by shard, summed in float64.
+        """Return the activation pattern: the mean over the examples, shard by shard, summed in float64.
 
         Args:
             placement: Where the absolute value is taken; by default as extracted. ``"example"``: of
@@ -181,7 +181,7 @@ class PatternSet:
                 1905.10650), which the extraction must have done.
 
         Raises:
-            InputError: If the set is empty, or its levels do not permit the placement.
+            InputError: The set is empty, or its levels do not permit the placement.
         """
         placement = placement or self.placement
         if placement not in get_args(Placement):
@@ -202,16 +202,16 @@ class PatternSet:
         return Pattern((total / len(self)).astype(np.float32), provenance)
 
     def iter_shards(self) -> Iterator[PatternSet]:
-        """The set in consecutive pieces, each in memory; a set in memory is one piece."""
+        """Yield the set in consecutive pieces, each in memory; a set in memory is one piece."""
         for ids, values, losses, tokens in self._shards():
             yield PatternSet(values, ids, losses, tokens, self.provenance)
 
     def __getitem__(self, key: slice | int | str | Sequence[int] | Sequence[str] | NDArray[Any]) -> PatternSet:
-        """Examples by slice, index, boolean mask or id, in the order asked for, in memory.
+        """Return examples by slice, index, boolean mask or id, in the order asked for, in memory.
 
         Raises:
-            InputError: If an id is not there.
-            IndexError: If an index is not there.
+            InputError: An id is not there.
+            IndexError: An index is not there.
         """
         rows = self._rows(key)
         ids = [self.ids[row] for row in rows]
@@ -247,12 +247,12 @@ class PatternSet:
         return np.array([row_of[each] for each in first.ids])
 
     def merge(self, *others: PatternSet) -> PatternSet:
-        """This set's examples, then those of the others, as one set in memory.
+        """Return this set's examples, then those of the others, as one set in memory.
 
         The provenance keeps what all agree on, and each set's own under ``"merged"``.
 
         Raises:
-            InputError: If models, settings or shapes differ, or an id occurs twice.
+            InputError: Models, settings or shapes differ, or an id occurs twice.
         """
         sets = (self, *others)
         mine = _measure(self)
@@ -299,19 +299,19 @@ class PatternSet:
         row_of = {name: row for row, name in enumerate(self.ids)}
         unknown = [name for name in names if name not in row_of]
         if unknown:
-            raise InputError(f"no example of the {len(self)} in this set is called {unknown[0]!r}")
+            raise InputError(f"no example of the {len(self)} in this set is called {unknown[0]!r}: its ids are in .ids")
         return np.array([row_of[name] for name in names], dtype=np.int64)
 
 
 def load(path: str | Path, *, partial: bool = False) -> Pattern | PatternSet:
-    """Opens a pattern (a file) or a pattern set (a directory).
+    """Open a pattern (a file) or a pattern set (a directory).
 
     Args:
         path: The file or directory.
         partial: Open an unfinished pattern set, too.
 
     Raises:
-        InputError: If nothing is there, or what is there is foreign, damaged or unfinished.
+        InputError: Nothing is there, or what is there is foreign, damaged or unfinished.
     """
     path = Path(path)
     if path.is_dir():

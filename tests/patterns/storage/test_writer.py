@@ -209,3 +209,11 @@ def test_an_unfinished_set_without_a_shard_is_no_obstacle_to_other_settings(tmp_
         pass  # such as a broken line before the first shard
     with PatternSetWriter(tmp_path / "set", settings={"data": "mended"}, **begin) as writer:
         assert writer.manifest["settings"] == {"data": "mended"}
+
+
+def test_a_file_name_that_is_not_utf8_is_kept_in_the_provenance(tmp_path):
+    odd = os.fsdecode(b"rows-\xff.jsonl")
+    with writer(tmp_path, settings={"data": odd}, provenance={"source": odd}) as out:
+        out.write(0, *shard(0))
+        out.close({})
+    assert load(tmp_path).provenance["source"] == odd

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from headprint.base.errors import InputError
-from headprint.base.files import read_json, write_atomically
+from headprint.base.files import encode_json, read_json, write_atomically
 from headprint.base.settings import canonical
 from headprint.patterns.storage.shard_file import DamagedShard, read_footer, shard_index, shard_name
 
@@ -95,7 +95,7 @@ def decisive(manifest: Manifest) -> dict[str, Any]:
 
 def settings_hash(manifest: Manifest) -> str:
     """Return the SHA-256 of what decides a set's numbers; every shard carries it."""
-    return hashlib.sha256(canonical(decisive(manifest)).encode()).hexdigest()
+    return hashlib.sha256(encode_json(canonical(decisive(manifest)))).hexdigest()
 
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:
@@ -105,7 +105,7 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
 
 def to_bytes(manifest: Manifest) -> bytes:
     """Return the content of ``manifest.json``."""
-    return f"{json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False)}\n".encode()
+    return encode_json(f"{json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False)}\n")
 
 
 def check_version(path: str | Path, version: Any, *, again: str) -> None:
@@ -138,8 +138,8 @@ def _problem(manifest: Mapping[str, Any]) -> str | None:
         if not _is_count(shard.get("rows")) or not isinstance(shard.get("sha256"), str):
             return f"rows or sha256 of shard {index}"
     try:
-        canonical(manifest).encode()
-    except (ValueError, RecursionError) as error:  # NaN, half of a surrogate pair, or nested too deeply
+        canonical(manifest)
+    except (ValueError, RecursionError) as error:  # NaN, or nested too deeply
         return str(error)
     return None
 

@@ -1,4 +1,4 @@
-"""Reads a pattern set: the manifest at once, a shard when it is asked for."""
+"""Read a pattern set: the manifest at once, a shard when it is asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes a pattern set shard by shard, and goes on with one that is unfinished.
+"""Write a pattern set shard by shard, and resumes one that is unfinished.
 
 Every file is written beside its place and renamed, so what has its final name is whole. While a set is unfinished,
 the shards themselves are the record of what is done: a run that was killed at any moment resumes from them.
@@ -40,7 +40,7 @@ PATTERN_SET_RUN = RunKind(
 
 
 class PatternSetWriter:
-    """Writes a pattern set shard by shard; on an unfinished set of equal settings, goes on with it.
+    """Write a pattern set shard by shard; an unfinished set of equal settings is resumed.
 
     One process at a time may write to a directory (by a lock of the operating system, which ends
     with the process). Use it as a context manager: left without :meth:`close`, the set stays
@@ -54,13 +54,13 @@ class PatternSetWriter:
             numbers). A set is resumed only under equal settings.
         provenance: What else is worth knowing, such as versions (JSON-able, finite numbers). A
             resumed set keeps the provenance that it was begun with.
-        overwrite: Remove the pattern set that is there, and nothing but it, and start anew.
+        overwrite: Remove the pattern set that is there, and nothing but it, and begin anew.
 
     Attributes:
         manifest: As on disk. ``manifest["complete"]`` tells that there was nothing left to do.
 
     Raises:
-        InputError: If other settings were used there, other files are there, or another process is
+        InputError: Other settings were used there, other files are there, or another process is
             writing there.
     """
 
@@ -101,7 +101,7 @@ class PatternSetWriter:
         losses: Losses,
         tokens: TokenCounts,
     ) -> None:
-        """Writes shard ``index`` whole or not at all.
+        """Write shard ``index`` whole or not at all.
 
         Args:
             index: Its place in the set; a complete set is numbered from 0 without a gap.
@@ -111,7 +111,7 @@ class PatternSetWriter:
             tokens: (n,) supervised tokens of each example.
 
         Raises:
-            InputError: If the disk is full or not writable; finished shards are kept.
+            InputError: The disk is full or not writable; finished shards are kept.
         """
         shape = (self.manifest["layers"], self.manifest["heads"])
         if values.shape[1:] != shape:
@@ -121,13 +121,13 @@ class PatternSetWriter:
         self._shards[index] = {"file": path.name, "rows": footer.rows, "sha256": footer.digest}
 
     def close(self, report: dict[str, Any]) -> None:
-        """Marks the set complete and lets others write.
+        """Mark the set complete and lets others write.
 
         Args:
             report: What happened, such as counts of dropped rows (JSON-able, finite numbers).
 
         Raises:
-            ValueError: If a shard is missing among those written.
+            ValueError: A shard is missing among those written.
         """
         missing = set(range(len(self._shards))) - self.finished
         if missing:
