@@ -16,7 +16,15 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, sdpa_mask
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from headprint.measure.extraction import extract
-from headprint.measure.verification import ensure_exact, known_exact, random_examples, verify
+from headprint.measure.verification import (
+    altered,
+    coverage,
+    ensure_exact,
+    known_exact,
+    random_examples,
+    source_hash,
+    verify,
+)
 from headprint.models.heads import HeadMap, UnsupportedModel, locate
 from support.numerics import FLOAT32, FLOAT64, error
 from support.toy_models import toy_model
@@ -143,7 +151,10 @@ def test_unsupported_models_are_a_verdict_with_the_reason() -> None:
 
 def test_known_classes_are_not_verified_again(monkeypatch: pytest.MonkeyPatch) -> None:
     model = toy_model("llama")
-    table = {"transformers": transformers.__version__, "classes": ["LlamaForCausalLM"], "families": {}}
+    table = coverage() | {"transformers": transformers.__version__, "classes": ["LlamaForCausalLM"]}
+    table["code"] = {
+        "transformers.models.llama.modeling_llama": source_hash("transformers.models.llama.modeling_llama")
+    }
     monkeypatch.setattr(module, "coverage", lambda: table)
     monkeypatch.setattr(module, "verify", lambda _: pytest.fail("verified"))
     assert known_exact(model)
@@ -157,9 +168,91 @@ def test_own_class_of_a_known_name_is_not_known(monkeypatch: pytest.MonkeyPatch)
     class LlamaForCausalLM(transformers.LlamaForCausalLM):
         """Remote code that calls itself llama."""
 
-    table = {"transformers": transformers.__version__, "classes": ["LlamaForCausalLM"], "families": {}}
+    table = coverage() | {"transformers": transformers.__version__, "classes": ["LlamaForCausalLM"]}
     monkeypatch.setattr(module, "coverage", lambda: table)
     assert not known_exact(LlamaForCausalLM(toy_model("llama").config))
+
+
+def always_on_dropout(model: torch.nn.Module) -> None:
+    model.model.layers[1].mlp.register_forward_hook(lambda _, __, out: functional.dropout(out, 0.3, training=True))
+
+
+def rows_mixed(model: torch.nn.Module) -> None:
+    model.model.layers[1].mlp.register_forward_hook(lambda _, __, out: out + out.mean(0, keepdim=True))
+
+
+def not_causal(model: torch.nn.Module) -> None:
+    for layer in model.model.layers:
+        layer.self_attn.is_causal = False
+
+
+class LoudMLP(torch.nn.Module):
+    """A layer's MLP with noise that eval() does not switch off."""
+
+    def __init__(self, inner: torch.nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return functional.dropout(self.inner(x), 0.3, training=True)
+
+
+def own_module(model: torch.nn.Module) -> None:
+    model.model.layers[0].mlp = LoudMLP(model.model.layers[0].mlp)
+
+
+def own_forward(model: torch.nn.Module) -> None:
+    attention = model.model.layers[1].self_attn
+    forward = attention.forward
+    attention.forward = lambda *args, **options: forward(*args, **options | {"attention_mask": None})
+    attention.is_causal = False
+
+
+PATCHES = {
+    "dropout": (always_on_dropout, "model.layers.1.mlp has a hook"),
+    "mixed": (rows_mixed, "model.layers.1.mlp has a hook"),
+    "not causal": (not_causal, "is_causal is False on the attention of layer 0"),
+    "module": (own_module, "model.layers.0.mlp is of "),
+    "forward": (own_forward, "the forward of model.layers.1.self_attn was replaced"),
+}
+
+
+@pytest.mark.parametrize("patch", PATCHES)
+def test_a_patched_model_of_a_known_class_is_refused_by_extract(patch: str) -> None:
+    change, named = PATCHES[patch]
+    model = toy_model("llama", attention="sdpa")
+    assert altered(model) == ""
+    change(model)
+    assert named in altered(model)
+    rows = [{"input_ids": [5, 6, 7, 8, 9, 10], "labels": [-100, -100, 7, 8, 9, 10]}]
+    with pytest.raises(UnsupportedModel, match=rf"would not be exact.*\(checked because .*{re.escape(named)}"):
+        extract(model, None, rows)
+
+
+def test_a_hook_that_only_looks_is_verified_and_let_through() -> None:
+    model, seen = toy_model("llama", attention="sdpa"), []
+    model.model.layers[1].mlp.register_forward_hook(lambda _, __, out: seen.append(out.shape))
+    assert not known_exact(model)
+    ensure_exact(model)
+    assert seen
+
+
+def test_code_that_was_changed_after_it_was_tested_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = toy_model("llama", attention="sdpa")
+    monkeypatch.setattr("transformers.models.llama.modeling_llama.rotate_half", lambda x: -x)
+    assert "rotate_half of transformers.models.llama.modeling_llama was replaced" in altered(model)
+    monkeypatch.undo()
+    monkeypatch.setattr(module, "source_hash", lambda _: "of an edited file")
+    assert "the source of transformers.models.llama.modeling_llama is not that of transformers" in altered(model)
+
+
+def test_adapters_and_what_training_adds_leave_a_known_model_known() -> None:
+    peft = pytest.importorskip("peft")
+    model = toy_model("llama", attention="sdpa")
+    wrapped = peft.get_peft_model(model, peft.LoraConfig(target_modules="all-linear", task_type="CAUSAL_LM"))
+    wrapped.enable_input_require_grads()
+    wrapped.gradient_checkpointing_enable()
+    assert altered(wrapped) == ""
 
 
 def test_model_is_left_as_it_was() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 import transformers
 
+from headprint.measure.verification import source_hash
 from support import walk
 from support.toy_models import FAMILIES
 
@@ -25,11 +26,18 @@ def main() -> None:
         "transformers": transformers.__version__,
         "classes": sorted({row.model_class for row in rows if row.status == walk.EXACT}),
         "families": {row.family: row.status for row in rows},
+        "code": code_of([row.model_class for row in rows if row.status == walk.EXACT]),
     }
     (ROOT / "src/headprint/measure/coverage.json").write_text(json.dumps(table, indent=1) + "\n")
     (ROOT / "docs").mkdir(exist_ok=True)
     (ROOT / "docs/architectures.md").write_text(page(rows))
     print(summary(rows))
+
+
+def code_of(classes: list[str]) -> dict[str, str]:
+    """Modules that define the classes, and the hashes of their source files."""
+    modules = sorted({getattr(transformers, name).__module__ for name in classes})
+    return {module: source_hash(module) for module in modules}
 
 
 def summary(rows: list[walk.Row]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -42,6 +42,7 @@ class Engine:
     placement: Placement
     loss: Loss
     rows: int | None
+    _zeros_explained: bool = field(default=False, init=False)
 
     def run(self, examples: list[Example], advance: Callable[[int, int], None]) -> Shard:
         """Measure some examples.
@@ -85,9 +86,21 @@ class Engine:
         present = torch.tensor([site.heads for site in self.heads.sites])[:, None] > torch.arange(levels.shape[-1])
         finite = losses.isfinite() & (levels.isfinite() | ~present).all((1, 2))
         if not finite.all():
-            example = batch[int((~finite).nonzero()[0])]
-            loss = losses[int((~finite).nonzero()[0])].item()
+            first = int((~finite).nonzero()[0])
             raise InputError(
-                f"example {example.id!r}: its loss is {loss:.4g} and a level is not finite; "
+                f"example {batch[first].id!r}: its loss is {losses[first].item():.4g} and a level is not finite"
+                f"{self._broken_weights()}; "
                 "check the model's weights, or use a wider dtype (float16 overflows, bfloat16 and float32 do not)"
             )
+        # Fused kernels turn scores of NaN into an output of zero, so that the loss stays finite. No head is exactly
+        # zero otherwise, unless its weights are, so the weights are searched where one is, and only once.
+        if not self._zeros_explained and ((levels == 0) & present).any():
+            if broken := self._broken_weights():
+                raise InputError(f"the levels of a head are 0{broken}: repair the model's weights")
+            self._zeros_explained = True
+
+    def _broken_weights(self) -> str:
+        for name, parameter in self.model.named_parameters():
+            if parameter.is_floating_point() and not parameter.isfinite().all():
+                return f", and {name} holds numbers that are not finite"
+        return ""

@@ -7,12 +7,16 @@ family or a version of transformers that headprint's own tests have not covered,
 
 from __future__ import annotations
 
+import hashlib
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
+from inspect import isfunction
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,6 +30,9 @@ from headprint.models import frozen, input_device, kernel, using_kernel
 from headprint.models.heads import HeadMap, UnsupportedModel, locate, unwrap
 
 _KERNELS = ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flash_attention_4", "flex_attention")
+
+_LIBRARIES = {"torch", "transformers", "peft", "trl", "accelerate", "bitsandbytes", "headprint"}
+"""Whose modules, forwards and hooks leave a known model known."""
 
 _PRECISIONS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
@@ -152,7 +159,7 @@ def _without_mask(causal: Any) -> str:
 
 
 def ensure_exact(model: nn.Module) -> None:
-    """Refuse a model whose levels would not be exact; silent and free for a family that the tests cover.
+    """Refuse a model whose levels would not be exact; silent and nearly free for code that the tests cover.
 
     Raises:
         UnsupportedModel: With the reason.
@@ -161,14 +168,16 @@ def ensure_exact(model: nn.Module) -> None:
         return
     verdict = verify(model)
     if not verdict.exact:
-        raise UnsupportedModel(f"{verdict.model_class}: levels would not be exact: {verdict.reason}")
+        why = f" (checked because {changed})" if (changed := altered(model)) else ""
+        raise UnsupportedModel(f"{verdict.model_class}: levels would not be exact: {verdict.reason}{why}")
 
 
 def known_exact(model: nn.Module) -> bool:
-    """Whether headprint's tests found this class of transformers exact in the installed version of transformers.
+    """Whether headprint's tests found this very code exact.
 
-    A class that can be causal or not is known only if nothing in its config says that it is not, and a model only
-    under a kernel of transformers' own.
+    That is a class of transformers in the version that was tested, with nothing about the model that its class did not
+    put there (:func:`altered`), under a kernel of transformers' own. A class that can be causal or not is known only if
+    nothing in its config says that it is not.
     """
     import transformers
 
@@ -181,7 +190,53 @@ def known_exact(model: nn.Module) -> bool:
             and transformers.__version__ == table["transformers"]
             and type(causal).__name__ in table["classes"]
         )
+        and not altered(causal)
     )
+
+
+def altered(model: nn.Module) -> str:
+    """What about a model is not the tested code of its class, in a few words; empty if nothing is.
+
+    Looks at the class and the forward of every module, at hooks, at the kernel, and at the source file of the model's
+    class. It costs milliseconds, so that it can be done for every model.
+    """
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+    causal = unwrap(model)
+    for name, module in causal.named_modules():
+        where = name or type(causal).__name__
+        if not _of_a_library(type(module)):
+            return f"{where} is of {type(module).__module__}"
+        if not _of_a_library(module.forward):
+            return f"the forward of {where} was replaced"
+        hooks = (*module._forward_pre_hooks.values(), *module._forward_hooks.values(), *module._backward_hooks.values())
+        if not all(_of_a_library(hook) for hook in hooks):
+            return f"{where} has a hook"
+    for site in locate(causal).sites:
+        if getattr(site.attention, "is_causal", True) is False:
+            return f"is_causal is False on the attention of layer {site.layer}"
+    if (function := ALL_ATTENTION_FUNCTIONS.get(kernel(causal))) and not _of_a_library(function):
+        return f"attention function {kernel(causal)!r} was replaced"
+    code = sys.modules[type(causal).__module__]
+    if replaced := [n for n, value in vars(code).items() if isfunction(value) and not _of_a_library(value)]:
+        return f"{replaced[0]} of {code.__name__} was replaced"
+    if source_hash(code.__name__) != coverage()["code"].get(code.__name__):
+        return f"the source of {code.__name__} is not that of transformers {coverage()['transformers']}"
+    return ""
+
+
+def _of_a_library(thing: Any) -> bool:
+    """Whether a class, a function, a method, a partial or a callable object comes from one of the known libraries."""
+    while isinstance(thing, partial):
+        thing = thing.func
+    module = getattr(thing, "__module__", None) or type(thing).__module__
+    return module.partition(".")[0] in _LIBRARIES | sys.stdlib_module_names
+
+
+@cache
+def source_hash(module: str) -> str:
+    """A hash of the source file of a module that is imported already."""
+    return hashlib.sha256(Path(str(sys.modules[module].__file__)).read_bytes()).hexdigest()[:16]
 
 
 @cache
