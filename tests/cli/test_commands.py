@@ -209,7 +209,7 @@ def test_extract_passes_its_options_on(tmp_path, model, data, monkeypatch) -> No
         heard.update(options, model=model, tokenizer=tokenizer, examples=examples)
         raise headprint.InputError("enough")
 
-    monkeypatch.setattr(sys.modules["headprint.measure.extraction"], "extract", extract)
+    monkeypatch.setattr("headprint.measure.extraction.extract", extract)
     flags = (
         "--placement token --loss batch-mean --loss-on all --max-length 99 --overlong drop --split test --limit 7 "
         "--dtype float64 --device cpu --trust-remote-code --compute-dtype bfloat16 --attn-implementation eager "
@@ -327,7 +327,7 @@ def test_missing_things_are_named(tmp_path, model, data, capsys) -> None:
     assert "/no/model does not exist" in refusal(capsys, "extract", "/no/model", data, "--out", out)
     assert f"{tmp_path} holds no model" in refusal(capsys, "extract", tmp_path, data, "--out", out)
     assert "no.jsonl: no such file" in refusal(capsys, "extract", model, "no.jsonl", "--out", out)
-    assert 'did you mean "facts"' in refusal(capsys, "extract", model, "lab:fact", "--out", out)
+    assert "did you mean 'facts'" in refusal(capsys, "extract", model, "lab:fact", "--out", out)
     assert "there is no file or directory nowhere" in refusal(capsys, "show", "nowhere")
     assert "not a pattern set" in refusal(capsys, "show", tmp_path)
     assert "not a pattern file" in refusal(capsys, "show", data)
