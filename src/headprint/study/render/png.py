@@ -65,6 +65,8 @@ def write_pictures(figures: Iterable[Figure], folder: str | Path) -> list[Path]:
     for figure in figures:
         for suffix, panels in _pictures(figure.drawing) if figure.drawing else ():
             canvas = _draw(panels)
+            canvas.draw_without_rendering()
+            canvas.set_layout_engine("none")  # laid out once, not again for each file
             for kind, metadata in _SUFFIXES.items():
                 path = folder / f"{figure.name}{suffix}{kind}"
                 try:

@@ -55,7 +55,7 @@ def compare(first: Results, second: Results) -> Comparison:
         names,
         (first, second),
         _claims(first, second),
-        {a.name: (a.title, drawing) for a, b in shared if (drawing := _drawing(a, b, names))},
+        {a.name: (a.title, drawing) for a, b in shared if (drawing := _drawing(a, b))},
         [table for a, b in shared for table in _tables(a, b, names)],
         _missing(first, second, names),
         _settings(first, second, names),
@@ -105,7 +105,7 @@ def _differences(a: Table, b: Table, keys: Sequence[int]) -> Iterator[list[Shown
                 yield [*(Shown(str(row[i])) for i in keys), Shown(column.name), *both, change]
 
 
-def _drawing(a: Figure, b: Figure, names: Names) -> Drawing | None:
+def _drawing(a: Figure, b: Figure) -> Drawing | None:
     """The maps of both in one panel, so that they share their scales."""
     if not (a.drawing and b.drawing and a.drawing.compared):
         return None
@@ -120,7 +120,7 @@ def _drawing(a: Figure, b: Figure, names: Names) -> Drawing | None:
     panels = []
     for at, panel in by_place(a.drawing).items():
         if other := of_b.get(at):
-            both = zip(names, (panel, other), strict=True)
+            both = zip("AB", (panel, other), strict=True)
             plots = [_of_study(plot, name) for name, each in both for plot in each.plots]
             panels.append(Panel(plots=plots, at=at, columns=len(panel.plots)))
     return Drawing(panels=panels, choosers=[a.drawing.choosers[i] for i in wanted]) if panels else None
