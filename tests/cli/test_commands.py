@@ -202,7 +202,8 @@ def test_extract_says_what_became_of_the_rows(tmp_path, model, capsys) -> None:
     assert f"next: headprint show '{tmp_path}/a b'" in told
 
 
-def test_extract_passes_its_options_on(tmp_path, model, data, monkeypatch) -> None:
+@pytest.mark.parametrize("quiet", [True, False])
+def test_extract_passes_its_options_on(tmp_path, model, data, monkeypatch, quiet) -> None:
     heard = {}
 
     def extract(model, tokenizer, examples, **options):
@@ -216,7 +217,8 @@ def test_extract_passes_its_options_on(tmp_path, model, data, monkeypatch) -> No
         "--batch-tokens 300 --batch-size 4 "
         "--checkpointing --shard-size 16 --no-verify --overwrite"
     )
-    assert run(["extract", str(model), str(data), "--out", str(tmp_path / "x"), *flags.split()]) == 2
+    silence = ["--quiet"] * quiet
+    assert run(["extract", str(model), str(data), "--out", str(tmp_path / "x"), *flags.split(), *silence]) == 2
     assert callable(heard.pop("on_batch"))
     assert heard == {
         "model": str(model),
@@ -241,7 +243,7 @@ def test_extract_passes_its_options_on(tmp_path, model, data, monkeypatch) -> No
         "shard_size": 16,
         "verify": False,
         "overwrite": True,
-        "show_progress": False,
+        "show_progress": not quiet,  # a bar on a terminal, lines elsewhere
     }
 
 

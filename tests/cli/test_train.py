@@ -105,7 +105,7 @@ def test_options_are_passed_on_over_the_configuration(tmp_path, model, data, mon
         "attn_implementation": "eager",
         "trust_remote_code": True,
         "resume": True,
-        "show_progress": False,
+        "show_progress": True,
     }
     heard.clear()
     (tmp_path / "gsm8k").mkdir()
