@@ -28,6 +28,7 @@ from headprint.measure.verification import (
 from headprint.models.heads import HeadMap, UnsupportedModel, locate
 from support.numerics import FLOAT32, FLOAT64, error
 from support.toy_models import toy_model
+from support.toy_tokenizers import toy_tokenizer
 
 module = importlib.import_module("headprint.measure.verification")
 
@@ -140,6 +141,13 @@ def test_extraction_looks_at_the_kernel_that_it_lends(own_kernels: None) -> None
     assert model.config._attn_implementation == "sdpa"
     own = extract(model, None, rows, attn_implementation="own").values
     assert error(own, extract(model, None, rows).values) <= FLOAT32
+
+
+def test_a_model_is_given_by_name_too(tmp_path) -> None:
+    toy_model("llama").save_pretrained(tmp_path)
+    toy_tokenizer().save_pretrained(tmp_path)
+    verdict = verify(tmp_path, dtype="float64", attn_implementation="sdpa")
+    assert (verdict.exact, verdict.dtype, verdict.kernel) == (True, "float64", "sdpa")
 
 
 def test_unsupported_models_are_a_verdict_with_the_reason() -> None:

@@ -1,14 +1,15 @@
-"""Is the activation level exact for this model? Measured, not believed.
+"""Whether the activation levels of a model are exact: measured, not assumed.
 
 A tiny batch goes through the path that extraction takes (:mod:`headprint.measure.levels`) and through the slow
 reference (:mod:`headprint.measure.oracle`), and the numbers are compared. Extraction does this by itself for a model
-family or a version of transformers that headprint's own tests have not covered, and refuses with the reason.
+whose code headprint's own tests have not covered, and refuses with the reason.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -26,7 +27,7 @@ from headprint.data.tokenization import IGNORE
 from headprint.measure.levels import Batch, measure
 from headprint.measure.oracle import materialised_levels
 from headprint.measure.tap import Tap
-from headprint.models import frozen, input_device, kernel, using_kernel
+from headprint.models import frozen, input_device, kernel, resolve, using_kernel
 from headprint.models.heads import HeadMap, UnsupportedModel, locate, unwrap
 
 _KERNELS = ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flash_attention_4", "flex_attention")
@@ -87,18 +88,24 @@ class Verification:
 
 
 def verify(
-    model: nn.Module, examples: Sequence[tuple[Tensor, Tensor]] | None = None, *, tolerance: float | None = None
+    model: nn.Module | str | os.PathLike[str],
+    examples: Sequence[tuple[Tensor, Tensor]] | None = None,
+    *,
+    tolerance: float | None = None,
+    **loading: Any,
 ) -> Verification:
-    """Hold a model's activation levels against the materialised attention and its gradient.
+    """Compare a model's activation levels with the materialised attention times its gradient.
 
     Args:
-        model: A causal language model, bare or wrapped.
+        model: A causal language model, bare or wrapped, or the name of one (:func:`headprint.load_model`).
         examples: Token ids (T,) and labels (T,) of a few short examples of different lengths; random ones if None.
         tolerance: Largest relative error that counts as exact; by the model's dtype (:data:`TOLERANCE`) if None.
+        loading: ``dtype``, ``device``, ``attn_implementation`` and ``trust_remote_code`` of a model given by name.
 
     Returns:
         The verdict with its numbers. An unsupported model is a verdict too, not an error.
     """
+    model, _ = resolve(model, **loading)
     causal: Any = unwrap(model)
     dtype = next(p.dtype for p in causal.parameters() if p.is_floating_point())
     limit = TOLERANCE[dtype] if tolerance is None else tolerance

@@ -14,22 +14,20 @@ def verify(
     trust_remote_code: common.TrustOption = False,
     json: common.JsonOption = False,
 ) -> None:
-    """Hold a model's activation levels against the materialised attention and its gradient.
+    """Compare a model's activation levels with the materialised attention times its gradient.
 
     Exit code 0: exact. 2: not exact, or refused, with the reason.
     """
     with common.working():
-        from headprint import models
-        from headprint.measure.verification import verify as run
+        from headprint.measure import verify as run
 
-        loaded, _ = models.load_model(
+        verdict = run(
             model,
             dtype=dtype,
             device=device,
             attn_implementation=attn_implementation,
             trust_remote_code=trust_remote_code,
         )
-        verdict = run(loaded)
     if json:
         common.emit({"model": model, **verdict.to_dict()})
     else:
