@@ -22,33 +22,41 @@ import torch
 from torch import Tensor, nn
 
 from headprint.base.options import Placement
+from headprint.measure.sketch import Sketch, directions, project
 from headprint.models.heads import HeadSite
 
 
 class _Gate(torch.autograd.Function):
-    """The identity on z; its second input, a gate of ones, receives ⟨z, ∂L/∂z⟩ per token and head."""
+    """The identity on z; its second input, a gate of ones, receives ⟨z, ∂L/∂z⟩ per token and head.
+
+    The third, where there is one, stands for steps of zero along the directions of a sketch, and receives the head
+    gradient's components along them.
+    """
 
     @staticmethod
-    def forward(ctx: Any, z: Tensor, gate: Tensor) -> Tensor:
+    def forward(ctx: Any, z: Tensor, gate: Tensor, steps: Tensor | None, along: Tensor | None) -> Tensor:
         ctx.save_for_backward(z)
-        ctx.wide, ctx.shape = gate.dtype, gate.shape
+        ctx.wide, ctx.shape, ctx.along = gate.dtype, gate.shape, along
         return z.view_as(z)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor | None, None]:
         (z,), (grad,) = ctx.saved_tensors, grads
         product = z.to(ctx.wide) * grad.to(ctx.wide)
-        return grad, product.reshape(*ctx.shape, -1).sum(-1)
+        level = product.reshape(*ctx.shape, -1).sum(-1)
+        return grad, level, None if ctx.along is None else project(z, grad, ctx.along), None
 
 
-def _through(z: Tensor, gate: Tensor) -> Tensor:
-    if not torch.compiler.is_compiling():
-        return _Gate.apply(z, gate)  # type: ignore[no-any-return, no-untyped-call]
+def _through(z: Tensor, gate: Tensor, steps: Tensor | None, along: Tensor | None) -> Tensor:
+    if steps is not None or not torch.compiler.is_compiling():
+        return _Gate.apply(z, gate, steps, along)  # type: ignore[no-any-return, no-untyped-call]
     # The same in plain operations, which the compiler fuses with their neighbours.
     return (z.reshape(*gate.shape, -1).to(gate.dtype) * gate[..., None]).to(z.dtype).reshape(z.shape)
 
 
 _GATE = "_headprint_gate"
+_STEPS = "_headprint_steps"
+_ALONG = "_headprint_along"
 
 
 def _gate_input(module: nn.Module, args: tuple[Any, ...]) -> Any:
@@ -62,7 +70,11 @@ def _gate_input(module: nn.Module, args: tuple[Any, ...]) -> Any:
     if gate.device != z.device or gate.shape[1] != z.shape[1]:
         gate = module.__dict__[_GATE] = _ones(len(gate), z.shape[1], gate.shape[2], gate.dtype, z.device)
     # A projection that is used twice sums its uses.
-    return (_through(z, gate), *args[1:])
+    steps, along = module.__dict__.get(_STEPS), module.__dict__.get(_ALONG)
+    if steps is not None and steps.device != z.device:
+        steps = module.__dict__[_STEPS] = steps.detach().to(z.device).requires_grad_()
+        along = module.__dict__[_ALONG] = along.to(z.device)
+    return (_through(z, gate, steps, along), *args[1:])
 
 
 def _ones(rows: int, length: int, heads: int, dtype: torch.dtype, device: torch.device) -> Tensor:
@@ -78,16 +90,18 @@ class Tap:
 
     Args:
         sites: Where the heads of each layer meet their output projection (:func:`headprint.models.heads.locate`).
+        sketch: Also read the head gradients, in these directions (:mod:`headprint.measure.sketch`).
     """
 
-    def __init__(self, sites: Sequence[HeadSite]) -> None:
-        self.sites = sites
+    def __init__(self, sites: Sequence[HeadSite], sketch: Sketch | None = None) -> None:
+        self.sites, self.sketch = sites, sketch
         self._undo = ExitStack()
 
     def __enter__(self) -> Tap:
         for site in self.sites:
             self._undo.callback(site.module.register_forward_pre_hook(_gate_input).remove)
-            self._undo.callback(site.module.__dict__.pop, _GATE, None)
+            for name in (_GATE, _STEPS, _ALONG):
+                self._undo.callback(site.module.__dict__.pop, name, None)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -100,7 +114,12 @@ class Tap:
             wide = (
                 torch.promote_types(parameter.dtype, torch.float32) if parameter.is_floating_point() else torch.float32
             )
-            site.module.__dict__[_GATE] = _ones(rows, length, site.heads, wide, parameter.device)
+            own = site.module.__dict__
+            own[_GATE] = _ones(rows, length, site.heads, wide, parameter.device)
+            if self.sketch:
+                if (along := own.get(_ALONG)) is None or along.dtype != wide:
+                    along = own[_ALONG] = directions(site, self.sketch).to(parameter.device, wide)
+                own[_STEPS] = along.new_zeros(rows, site.heads, self.sketch.size).requires_grad_()
 
     def levels(self, placement: Placement = "example", segments: Tensor | None = None) -> Tensor:
         """The levels that the last backward left.
@@ -132,3 +151,19 @@ class Tap:
             columns.append(nn.functional.pad(column, (0, width - site.heads), value=float("nan")))
         device = columns[0].device  # gathered there first: one copy to the host, not one per layer
         return torch.stack([column.to(device) for column in columns], dim=1).cpu()
+
+    def sketches(self) -> Tensor:
+        """The head gradients that the last backward left, in the sketch's directions.
+
+        Returns:
+            (examples, sites, most heads of any site, K) on the CPU; NaN for heads that a layer does not have.
+        """
+        width = max(site.heads for site in self.sites)
+        parts = []
+        for site in self.sites:
+            found = site.module.__dict__[_STEPS].grad
+            if found is None:
+                raise RuntimeError(f"no gradient reached {site.name}: the pass did not use it")
+            parts.append(nn.functional.pad(found, (0, 0, 0, width - site.heads), value=float("nan")))
+        device = parts[0].device
+        return torch.stack([part.to(device) for part in parts], dim=1).cpu()
