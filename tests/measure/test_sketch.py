@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from headprint.base.errors import InputError
+from headprint.cli.app import run
 from headprint.data.examples import Example
 from headprint.measure.batching import collate
+from headprint.measure.extraction import extract
 from headprint.measure.levels import measure
 from headprint.measure.sketch import Sketch, default_size, directions, project
 from headprint.measure.tap import Tap
 from headprint.models import checkpointed, frozen
 from headprint.models.heads import HeadMap, HeadSite, locate
+from headprint.patterns import PatternSet
+from headprint.patterns.storage.shard_file import from_half, to_half
 from support.numerics import FLOAT32, FLOAT64, error, float64_throughout
-from support.plain import random_examples
+from support.plain import random_examples, rows
 from support.toy_models import toy_model
+from support.toy_tokenizers import toy_tokenizer
 
 LENGTHS = (9, 14, 5, 11)
 SKETCH = Sketch(5, seed=3)
@@ -145,3 +154,100 @@ def test_inner_products_are_unbiased(seed: int, dim: int) -> None:
 def test_a_default_sketch_is_bounded(layers: int, heads: int, size: int) -> None:
     assert default_size(HeadMap((), layers, heads, {})) == size
     assert size == 1 or layers * heads * size <= 8192
+
+
+# --- through extraction and files
+
+
+def test_extraction_gives_the_sketches_in_input_order() -> None:
+    model, examples = toy_model("llama"), random_examples(LENGTHS)
+    found = extract(model, None, rows(examples), sketch=5, sketch_seed=3)
+    assert found.sketches.shape == (*found.values.shape, 5)
+    assert error(found.sketches, sketches(model, examples)) < FLOAT32
+    assert np.array_equal(found.values, extract(model, None, rows(examples)).values)
+
+
+def test_a_stored_sketch_is_rounded_to_float16_of_each_head(tmp_path: Path) -> None:
+    model, examples = toy_model("llama"), rows(random_examples(LENGTHS))
+    exact = extract(model, None, examples, sketch=4)
+    stored = extract(model, None, examples, sketch=4, out=tmp_path / "set", shard_size=3)
+    largest = np.abs(exact.sketches).max(axis=-1, keepdims=True)
+    # 2^-11: half precision; and the rounding of float32 sums in batches of other sizes.
+    assert (np.abs(stored.sketches - exact.sketches) <= (2**-11 + FLOAT32) * largest).all()
+    assert np.array_equal(np.concatenate(list(stored.iter_sketches())), stored.sketches)
+    assert np.array_equal(stored[[2, 0]].sketches, stored.sketches[[2, 0]])
+    assert np.array_equal(PatternSet.load(tmp_path / "set")["x1"].sketches, stored.sketches[1:2])
+
+
+def test_a_saved_set_keeps_its_sketches_to_the_bit(tmp_path: Path) -> None:
+    stored = extract(toy_model("llama"), None, rows(random_examples(LENGTHS)), sketch=2, out=tmp_path / "set")
+    stored.save(tmp_path / "again")
+    assert np.array_equal(PatternSet.load(tmp_path / "again").sketches, stored.sketches)
+
+
+def test_a_set_with_another_sketch_is_not_resumed(tmp_path: Path) -> None:
+    model, examples = toy_model("llama"), rows(random_examples(LENGTHS))
+    extract(model, None, examples, sketch=2, out=tmp_path)
+    for options, message in (
+        ({"sketch": 4}, "sketch is 2 there and 4 here"),
+        ({"sketch": 2, "sketch_seed": 1}, "sketch_seed is 0 there and 1 here"),
+        ({}, "sketch is 2 there"),
+    ):
+        with pytest.raises(InputError, match=message):
+            extract(model, None, examples, out=tmp_path, **options)
+
+
+def test_a_lost_shard_of_a_sketch_is_made_again(tmp_path: Path) -> None:
+    model, examples = toy_model("llama"), rows(random_examples(LENGTHS))
+    whole = extract(model, None, examples, sketch=2, out=tmp_path, shard_size=2).sketches
+    (tmp_path / "part-00001.parquet").unlink()
+    again = extract(model, None, examples, sketch=2, out=tmp_path, shard_size=2).sketches
+    assert np.array_equal(whole, again)
+
+
+def test_sets_of_other_directions_do_not_merge() -> None:
+    model, examples = toy_model("llama"), rows(random_examples(LENGTHS))
+    one = extract(model, None, examples[:2], sketch=2)
+    merged = one.merge(extract(model, None, examples[2:], sketch=2))
+    assert error(merged.sketches, extract(model, None, examples, sketch=2).sketches) < FLOAT32
+    for options in ({"sketch": 3}, {"sketch": 2, "sketch_seed": 1}, {}):
+        with pytest.raises(InputError, match=r"cannot merge: sketch \(directions, seed\) is"):
+            one.merge(extract(model, None, examples[2:], **options))
+
+
+def test_a_set_without_sketches_says_how_to_get_them() -> None:
+    found = extract(toy_model("llama"), None, rows(random_examples(LENGTHS)))
+    assert found.directions == 0
+    with pytest.raises(InputError, match=r"no head gradients: extract it with sketch=K \(--sketch K\)"):
+        _ = found.sketches
+
+
+def test_zero_directions_are_as_many_as_fit() -> None:
+    found = extract(toy_model("llama"), None, rows(random_examples((5,))), sketch=0)
+    _, layers, heads = found.shape
+    assert found.directions == default_size(HeadMap((), layers, heads, {}))
+
+
+def test_the_command_stores_sketches(tmp_path: Path) -> None:
+    toy_model("llama").save_pretrained(tmp_path / "model")
+    toy_tokenizer().save_pretrained(tmp_path / "model")
+    data = tmp_path / "rows.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows(random_examples(LENGTHS))))
+    code = run(["extract", str(tmp_path / "model"), str(data), "--out", str(tmp_path / "set"), "--sketch", "3"])
+    assert code == 0
+    assert PatternSet.load(tmp_path / "set").sketches.shape[-1] == 3
+
+
+@given(hnp.arrays(np.float32, (2, 2, 3, 4), elements=st.floats(-(2.0**99), 2.0**99, width=32)))
+def test_half_precision_with_an_exponent_for_each_head(sketch: np.ndarray) -> None:
+    back = from_half(*to_half(sketch))
+    largest = np.abs(sketch).max(axis=-1, keepdims=True)
+    assert (np.abs(back - sketch) <= 2**-11 * largest + 2.0**-110).all()
+
+
+def test_a_layer_without_attention_stays_nan() -> None:
+    sketch = np.full((1, 2, 2, 3), np.nan, np.float32)
+    sketch[:, 0] = np.random.default_rng(0).standard_normal((1, 2, 3))
+    back = from_half(*to_half(sketch))
+    assert np.isnan(back[:, 1]).all()
+    assert np.isfinite(back[:, 0]).all()

@@ -36,5 +36,5 @@ def fill(directory, indices, close: bool = True) -> None:
 def is_shard(found: Shard, expected: Shard) -> bool:
     return list(found.ids) == list(expected.ids) and all(
         a.dtype == b.dtype and np.array_equal(a, b, equal_nan=True)
-        for a, b in zip(found[1:], expected[1:], strict=True)
+        for a, b in zip(found[1:4], expected[1:4], strict=True)
     )

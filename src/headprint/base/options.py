@@ -330,6 +330,16 @@ class MeasureOptions(Options):
         help="Each example's mean token loss (the paper's), its sum, or the mean of a batch (the authors' script).",
         details='Under ``"batch-mean"``, ``batch_size`` examples (4 by default) in input order share one mean.',
     )
+    sketch: int | None = option(
+        None,
+        min=0,
+        panel="Measure",
+        metavar="K",
+        help="Also each head's gradient in K random directions; 0: as many as make 8,192 numbers a row.",
+        details="They become ``PatternSet.sketches`` (:mod:`headprint.measure.sketch`).",
+        unset="levels only",
+    )
+    sketch_seed: int = option(0, min=0, panel="Measure", metavar="N", help="Seed of those directions.")
     verify: bool = option(
         True,
         panel="Measure",

@@ -52,25 +52,32 @@ class Engine:
             advance: Told of each finished batch.
 
         Returns:
-            ids, levels (n, L, H) float32 with NaN where there is no head, mean losses (n,), supervised tokens (n,).
+            ids, levels (n, L, H) float32 with NaN where there is no head, mean losses (n,), supervised tokens (n,), and
+            sketches (n, L, H, K) if the tap makes them.
 
         Raises:
             InputError: One example alone does not fit in memory, or its loss or a level is not finite.
         """
-        levels = np.full((len(examples), self.heads.layers, self.heads.heads), np.nan, np.float32)
+        shape = (len(examples), self.heads.layers, self.heads.heads)
+        levels = np.full(shape, np.nan, np.float32)
+        sketch = self.tap.sketch
+        sketches = np.full((*shape, sketch.size), np.nan, np.float32) if sketch else None
         losses = np.empty(len(examples), np.float32)
         layers = [site.layer for site in self.heads.sites]
         lengths = [len(example.input_ids) for example in examples]
 
-        def run(chosen: list[int]) -> tuple[Tensor, Tensor]:
+        def run(chosen: list[int]) -> tuple[Tensor, Tensor, Tensor | None]:
             batch = collate([examples[i] for i in chosen], self.device)
-            return measure(self.model, self.tap, batch, placement=self.placement, loss=self.loss)
+            values, nll = measure(self.model, self.tap, batch, placement=self.placement, loss=self.loss)
+            return values, nll, self.tap.sketches() if sketch else None
 
         batches = in_batches(lengths, run, self.budget, rows=self.rows, as_given=self.loss == "batch-mean")
         try:
-            for chosen, (values, nll) in batches:
+            for chosen, (values, nll, directions) in batches:
                 self._check_finite([examples[i] for i in chosen], values, nll)
                 levels[np.ix_(chosen, layers)] = values.numpy()
+                if sketches is not None and directions is not None:
+                    sketches[np.ix_(chosen, layers)] = directions.numpy()
                 losses[chosen] = nll.numpy()
                 advance(len(chosen), sum(lengths[i] for i in chosen))
         except OutOfMemory as error:
@@ -80,7 +87,7 @@ class Engine:
                 "use checkpointing, a smaller max_length, or a lower precision"
             ) from None
         tokens = [example.supervised for example in examples]
-        return Shard([example.id for example in examples], levels, losses, np.array(tokens, np.int32))
+        return Shard([example.id for example in examples], levels, losses, np.array(tokens, np.int32), sketches)
 
     def _check_finite(self, batch: list[Example], levels: Tensor, losses: Tensor) -> None:
         present = torch.tensor([site.heads for site in self.heads.sites])[:, None] > torch.arange(levels.shape[-1])

@@ -20,6 +20,7 @@ from headprint.base.run_directory import RunDirectory
 from headprint.data import Example, ExampleStream, Source, rows
 from headprint.measure.batching import Budget
 from headprint.measure.engine import Engine
+from headprint.measure.sketch import Sketch, default_size
 from headprint.measure.tap import Tap
 from headprint.measure.verification import ensure_exact
 from headprint.patterns import PATTERN_SET_RUN, PatternSet, PatternSetWriter
@@ -65,7 +66,8 @@ def extract(
         {options}
 
     Returns:
-        Levels (N, L, H) float32 in input order, with ids, mean losses in nats, and provenance.
+        Levels (N, L, H) float32 in input order, with ids, mean losses in nats, and provenance; under ``sketch`` also
+        head gradients (N, L, H, K), which files hold in float16.
 
     Raises:
         InputError: The input is wrong; the message names the place and the fix.
@@ -109,10 +111,11 @@ def extract(
         enter(models.frozen(model))
         if chosen.checkpointing:
             enter(models.checkpointed(model))
+        sketch = None if chosen.sketch is None else Sketch(chosen.sketch or default_size(heads), chosen.sketch_seed)
         engine = Engine(
             model,
             heads,
-            enter(Tap(heads.sites)),
+            enter(Tap(heads.sites, sketch)),
             device,
             Budget(device, chosen.batch_tokens),
             chosen.placement,
@@ -133,7 +136,7 @@ def extract(
         chunks = _chunks(stream, known["shard_size"])
         if out is None:
             shards = [engine.run(chunk, advance) for chunk in chunks]
-            ids, levels, losses, tokens = zip(*shards, strict=True)
+            ids, levels, losses, tokens, sketches = zip(*shards, strict=True)
             made_by["report"] = stream.report.to_dict()
             return PatternSet(
                 np.concatenate(levels),
@@ -141,12 +144,14 @@ def extract(
                 np.concatenate(losses),
                 np.concatenate(tokens),
                 made_by,
+                np.concatenate(sketches) if sketch else None,
             )
         writer = enter(
             PatternSetWriter(
                 out,
                 layers=heads.layers,
                 heads=heads.heads,
+                directions=sketch.size if sketch else 0,
                 settings=settings,
                 provenance=made_by,
                 overwrite=overwrite,

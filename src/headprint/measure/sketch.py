@@ -68,6 +68,7 @@ def project(z: Tensor, gradient: Tensor, along: Tensor) -> Tensor:
     """
     heads, entries, _ = along.shape
     dim = round(entries**0.5)
-    z, gradient = (x.to(along.dtype).unflatten(-1, (heads, dim)).transpose(1, 2) for x in (z, gradient))  # (B, H, T, D)
+    shape = (*z.shape[:2], heads, dim)
+    z, gradient = (x.to(along.dtype).reshape(shape).transpose(1, 2) for x in (z, gradient))  # (B, H, T, D)
     matrices = z.transpose(-1, -2) @ gradient
     return torch.bmm(matrices.flatten(2).transpose(0, 1), along).transpose(0, 1)

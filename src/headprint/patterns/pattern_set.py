@@ -25,13 +25,13 @@ from headprint.base.options import Placement
 from headprint.patterns.pattern import ONE_ARCHITECTURE, Head, Pattern
 from headprint.patterns.storage.manifest import holds_manifest
 from headprint.patterns.storage.reader import StoredSet
-from headprint.patterns.storage.shards import InMemory, Shard, Shards, read_labels, take_levels
+from headprint.patterns.storage.shards import InMemory, Shard, Shards, read_labels, take_levels, take_sketches
 from headprint.patterns.storage.writer import PatternSetWriter
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from headprint.base.shapes import Levels, Losses, TokenCounts
+    from headprint.base.shapes import Levels, Losses, Sketches, TokenCounts
 
 __all__ = ["Head", "Pattern", "PatternSet", "load"]
 
@@ -51,6 +51,8 @@ class PatternSet:
         losses: (N,) float32, mean loss of each example.
         tokens: (N,) int32, supervised tokens of each example.
         provenance: Where it comes from (JSON-able); ``"placement"`` says what the levels are.
+        sketches: (N, L, H, K) float32, each head's gradient along K random directions
+            (:mod:`headprint.measure.sketch`); None if they were not measured.
 
     Raises:
         InputError: The shapes do not belong together.
@@ -63,19 +65,25 @@ class PatternSet:
         losses: Losses,
         tokens: TokenCounts,
         provenance: dict[str, Any] | None = None,
+        sketches: Sketches | None = None,
     ) -> None:
         shard = Shard(
             list(ids),
             np.asarray(values, dtype=np.float32),
             np.asarray(losses, dtype=np.float32),
             np.asarray(tokens, dtype=np.int32),
+            None if sketches is None else np.asarray(sketches, dtype=np.float32),
         )
-        lengths = [len(column) for column in shard]
+        lengths = [len(column) for column in shard if column is not None]
         if shard.values.ndim != 3 or len(set(lengths)) != 1:
             raise InputError(
                 "a pattern set has levels (examples, layers, heads) and as many ids, losses and "
                 f"token counts; got levels {shard.values.shape} and lengths {lengths}"
             )
+        if shard.sketches is not None and (
+            shard.sketches.ndim != 4 or shard.sketches.shape[:3] != shard.values.shape or not shard.sketches.shape[3]
+        ):
+            raise InputError(f"sketches are (examples, layers, heads, directions), not {shard.sketches.shape}")
         self._source: Shards = InMemory(shard)
         self.provenance: dict[str, Any] = dict(provenance or {})
 
@@ -122,13 +130,15 @@ class PatternSet:
             directory,
             layers=layers,
             heads=heads,
+            directions=self._source.directions,
             settings={"saved": _without_places(provenance)},
             provenance=provenance,
             overwrite=overwrite,
         ) as writer:
             for index, start in enumerate(range(0, len(self), ROWS_PER_SHARD)):
                 piece = self[start : start + ROWS_PER_SHARD]
-                writer.write(index, piece.ids, piece.values, piece.losses, piece.tokens)
+                sketches = piece.sketches if self.directions else None
+                writer.write(index, piece.ids, piece.values, piece.losses, piece.tokens, sketches)
             writer.close(self.provenance.get("report", {}))
 
     @cached_property
@@ -137,6 +147,37 @@ class PatternSet:
         if isinstance(self._source, InMemory):
             return self._source.shard.values
         return take_levels(self._source, np.arange(len(self)))
+
+    @cached_property
+    def sketches(self) -> Sketches:
+        """(N, L, H, K) float32, each head's gradient along K directions; of a directory, read at first use.
+
+        Raises:
+            InputError: The set was extracted without them.
+        """
+        self._check_sketches()
+        if isinstance(self._source, InMemory):
+            return self._source.read_sketches(0)
+        return take_sketches(self._source, np.arange(len(self)))
+
+    @property
+    def directions(self) -> int:
+        """K, how many numbers of each head's gradient there are; 0 if the set has no sketches."""
+        return self._source.directions
+
+    def iter_sketches(self) -> Iterator[Sketches]:
+        """Yield the sketches, one shard in memory at a time.
+
+        Raises:
+            InputError: The set was extracted without them.
+        """
+        self._check_sketches()
+        for index in range(len(self._source.rows)):
+            yield self._source.read_sketches(index)
+
+    def _check_sketches(self) -> None:
+        if not self.directions:
+            raise InputError("this pattern set has no head gradients: extract it with sketch=K (--sketch K)")
 
     @property
     def ids(self) -> list[str]:
@@ -203,8 +244,9 @@ class PatternSet:
 
     def iter_shards(self) -> Iterator[PatternSet]:
         """Yield the set in consecutive pieces, each in memory; a set in memory is one piece."""
-        for ids, values, losses, tokens in self._shards():
-            yield PatternSet(values, ids, losses, tokens, self.provenance)
+        for index, shard in enumerate(self._shards()):
+            sketches = self._source.read_sketches(index) if self.directions else None
+            yield PatternSet(shard.values, shard.ids, shard.losses, shard.tokens, self.provenance, sketches)
 
     def __getitem__(self, key: slice | int | str | Sequence[int] | Sequence[str] | NDArray[Any]) -> PatternSet:
         """Return examples by slice, index, boolean mask or id, in the order asked for, in memory.
@@ -215,7 +257,14 @@ class PatternSet:
         """
         rows = self._rows(key)
         ids = [self.ids[row] for row in rows]
-        return PatternSet(take_levels(self._source, rows), ids, self.losses[rows], self.tokens[rows], self.provenance)
+        return PatternSet(
+            take_levels(self._source, rows),
+            ids,
+            self.losses[rows],
+            self.tokens[rows],
+            self.provenance,
+            take_sketches(self._source, rows) if self.directions else None,
+        )
 
     def aligned_with(self, first: PatternSet, *, name: str = "") -> NDArray[np.int64] | None:
         """Find this set's rows in the order of another set of the same examples.
@@ -280,6 +329,7 @@ class PatternSet:
             np.concatenate([part.losses for part in sets]),
             np.concatenate([part.tokens for part in sets]),
             {**agreed, "merged": [part.provenance for part in sets]},
+            np.concatenate([part.sketches for part in sets]) if self.directions else None,
         )
 
     @cached_property
@@ -336,6 +386,7 @@ def _measure(part: PatternSet) -> dict[str, Any]:
     named = ("placement", "loss", "loss_on", "dtype", "compute_dtype", "batch_size")
     return {
         "shape (layers, heads)": part._source.shape,
+        "sketch (directions, seed)": (part.directions, part.directions and part.provenance.get("sketch_seed")),
         # Equal weights are an equal model, wherever they were loaded from.
         "model": model.get("weights", model) if isinstance(model, dict) else model,
         **{name: part.provenance.get(name) for name in named},

@@ -1,7 +1,7 @@
 """The manifest of a pattern set: what decides its numbers, where they come from, what is done.
 
-``manifest.json`` holds format, format_version, layers, heads, settings, provenance, complete and, once the set is
-complete, shards (a list of file, rows and sha256) and report. What is read is checked throughout: whoever has a
+``manifest.json`` holds format, format_version, layers, heads, directions, settings, provenance, complete and, once the
+set is complete, shards (a list of file, rows and sha256) and report. What is read is checked throughout: whoever has a
 :data:`Manifest` can rely on its types, and the names of its files lead nowhere but to shards beside it.
 """
 
@@ -27,16 +27,21 @@ _MOST = 1 << 24
 
 _FIX = "restore the manifest from a copy, or remove the directory and extract again"
 
+_SHAPE = ("layers", "heads", "directions")
+
 Manifest = dict[str, Any]
 
 
-def new_manifest(*, layers: int, heads: int, settings: dict[str, Any], provenance: dict[str, Any]) -> Manifest:
+def new_manifest(
+    *, layers: int, heads: int, directions: int = 0, settings: dict[str, Any], provenance: dict[str, Any]
+) -> Manifest:
     """Make the manifest of a set that has nothing yet."""
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "layers": layers,
         "heads": heads,
+        "directions": directions,
         "settings": json.loads(canonical(settings)),
         "provenance": json.loads(canonical(provenance)),
         "complete": False,
@@ -90,7 +95,7 @@ def shards_on_disk(directory: Path, manifest: Manifest) -> dict[int, dict[str, A
 
 def decisive(manifest: Manifest) -> dict[str, Any]:
     """Return all that decides a set's numbers, as one mapping."""
-    return {**manifest["settings"], "layers": manifest["layers"], "heads": manifest["heads"]}
+    return {**manifest["settings"], **{name: manifest[name] for name in _SHAPE}}
 
 
 def settings_hash(manifest: Manifest) -> str:
@@ -129,7 +134,7 @@ def _problem(manifest: Mapping[str, Any]) -> str | None:
     for name, kind in kinds.items():
         if not isinstance(manifest.get(name), kind):
             return f"{name} is missing or of another type"
-    for name in ("layers", "heads"):
+    for name in _SHAPE:
         if not _is_count(manifest.get(name)):
             return f"{name} is {manifest.get(name)!r}"
     for index, shard in enumerate(manifest["shards"]):

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from headprint.base.errors import InputError
 from headprint.patterns.storage.manifest import Manifest, read_manifest, settings_hash, shards_on_disk
-from headprint.patterns.storage.shard_file import DamagedShard, Footer, read_footer, read_shard
+from headprint.patterns.storage.shard_file import DamagedShard, Footer, read_footer, read_shard, read_sketches
 from headprint.patterns.storage.shards import Shard
+
+if TYPE_CHECKING:
+    from headprint.base.shapes import Sketches
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,13 @@ class StoredSet:
         """(L, H)."""
         return self.manifest["layers"], self.manifest["heads"]
 
+    @property
+    def directions(self) -> int:
+        """K of the sketches; 0 if there are none."""
+        return int(self.manifest["directions"])
+
     def read(self, index: int) -> Shard:
-        """Read one shard whole.
+        """Read one shard, but for its sketches.
 
         Raises:
             InputError: The file is missing, damaged, or not the one that was written.
@@ -73,6 +82,21 @@ class StoredSet:
             InputError: The file is missing, damaged, or not the one that was written.
         """
         return self._read(index, levels=False)
+
+    def read_sketches(self, index: int) -> Sketches:
+        """Read one shard's sketches, (n, L, H, K) float32.
+
+        Raises:
+            InputError: The file is missing, damaged, or not the one that was written.
+        """
+        path, place = self._place(index)
+        shape = (*self.shape, self.directions)
+        try:
+            footer, sketches = read_sketches(path, shape, index=place, settings=settings_hash(self.manifest))
+            self._check_same(index, footer)
+        except DamagedShard as damage:
+            raise _refused(path, damage) from damage
+        return sketches
 
     def _check_footer(self, position: int) -> None:
         path, index = self._place(position)

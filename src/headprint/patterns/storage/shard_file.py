@@ -1,9 +1,13 @@
 """One shard's Parquet file, and what in it says that it belongs where it is.
 
 Columns: ``id`` (string), ``levels`` (fixed_size_list<float32>[L*H], the heads of layer 0 first), ``loss`` (float32),
-``tokens`` (int32). The file's metadata entry ``headprint`` is a JSON object: ``settings``, the hash of the settings
-that the shard was made with, ``index``, its place in the set, ``rows``, and ``sha256``, a checksum of each column. They
-tell a shard of another run, a shard under another's name and a damaged one. Parquet's own checksums cover pages alone.
+``tokens`` (int32); of a set with sketches also ``sketch`` (fixed_size_list<float16>[L*H*K]) and ``sketch_exponent``
+(fixed_size_list<int8>[L*H]). A head's numbers are those of ``sketch`` times 2 to its exponent, the least power of two
+above them all; rounding moves them by at most 2^-12 of that power.
+
+The file's metadata entry ``headprint`` is a JSON object: ``settings``, the hash of the settings that the shard was made
+with, ``index``, its place in the set, ``rows``, and ``sha256``, a checksum of each column. They tell a shard of another
+run, a shard under another's name and a damaged one. Parquet's own checksums cover pages alone.
 """
 
 from __future__ import annotations
@@ -28,6 +32,8 @@ from headprint.patterns.storage.shards import Shard
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from headprint.base.shapes import Sketches
+
 METADATA_KEY = b"headprint"
 SHARD_GLOB = "part-[0-9]*.parquet"
 
@@ -39,6 +45,8 @@ _NUMBERS: dict[str, tuple[str, Any]] = {
     "tokens": ("tokens", np.int32),
 }
 """Numeric columns: the field of :class:`Shard` that each holds, and its type."""
+_SKETCH: dict[str, Any] = {"sketch": np.float16, "sketch_exponent": np.int8}
+"""The columns of a sketch, and their types."""
 
 
 class DamagedShard(ValueError):
@@ -87,7 +95,11 @@ def write_shard(path: Path, shard: Shard, *, index: int, settings: str) -> Foote
         InputError: The disk is full or not writable, or an id is not valid Unicode.
         ValueError: The columns differ in length.
     """
-    columns = {name: np.ascontiguousarray(getattr(shard, field), kind) for name, (field, kind) in _NUMBERS.items()}
+    columns: dict[str, NDArray[Any]] = {
+        name: np.ascontiguousarray(getattr(shard, field), kind) for name, (field, kind) in _NUMBERS.items()
+    }
+    if shard.sketches is not None:
+        columns |= dict(zip(_SKETCH, to_half(shard.sketches), strict=True))
     n = len(shard.values)
     if {len(shard.ids), *map(len, columns.values())} != {n}:
         raise ValueError(f"{n} rows of levels need as many ids, losses and token counts")
@@ -153,17 +165,57 @@ def read_shard(
     return footer, Shard(ids, values, columns["loss"], columns["tokens"])
 
 
+def read_sketches(path: Path, shape: tuple[int, int, int], *, index: int, settings: str) -> tuple[Footer, Sketches]:
+    """Read one shard's sketches and compare their checksums.
+
+    Args:
+        path: The file.
+        shape: (L, H, K).
+        index: The shard's place in the set.
+        settings: Hash of the settings that it was made with.
+
+    Raises:
+        DamagedShard: As :func:`read_shard`.
+    """
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            footer = _footer(file.metadata, index, settings)
+            table = file.read(list(_SKETCH))
+        half, exponents = (_to_numpy(table.column(name), kind) for name, kind in _SKETCH.items())
+        columns = (half.reshape(len(table), *shape), exponents.reshape(len(table), *shape[:2]))
+        for name, column in zip(_SKETCH, columns, strict=True):
+            if footer.sha256[name] != _of_numbers(column):
+                raise DamagedShard(f"its column {name} is not what was written")
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        raise _damaged(error) from error
+    return footer, from_half(*columns)
+
+
+def to_half(sketches: Sketches) -> tuple[NDArray[np.float16], NDArray[np.int8]]:
+    """Sketches (n, L, H, K) as float16 numbers and the power of two of each head, (n, L, H)."""
+    largest = np.nan_to_num(np.abs(sketches).max(axis=-1))  # a layer without attention is NaN
+    exponents = np.clip(np.frexp(largest)[1], -100, 127).astype(np.int8)
+    return np.ldexp(sketches, -exponents.astype(np.int32)[..., None]).astype(np.float16), exponents
+
+
+def from_half(half: NDArray[np.float16], exponents: NDArray[np.int8]) -> Sketches:
+    """What :func:`to_half` made, as float32."""
+    return np.ldexp(half.astype(np.float32), exponents.astype(np.int32)[..., None])
+
+
 def _footer(metadata: pq.FileMetaData, index: int, settings: str) -> Footer:
     try:
         about = json.loads((metadata.metadata or {})[METADATA_KEY])
-        sha256 = {name: str(about["sha256"][name]) for name in (_IDS, *_NUMBERS)}
+        sha256 = {str(name): str(value) for name, value in about["sha256"].items()}
+        if not {_IDS, *_NUMBERS} <= sha256.keys():
+            raise DamagedShard("it lacks the checksum of a column")
         if about["settings"] != settings:
             raise DamagedShard("it was made by another run")
         if about["index"] != index:
             raise DamagedShard(f"it is shard {about['index']} under another name")
         if about["rows"] != metadata.num_rows:
             raise DamagedShard(f"it holds {metadata.num_rows} examples in the place of {about['rows']}")
-    except (KeyError, TypeError, RecursionError, json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (KeyError, TypeError, AttributeError, RecursionError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise DamagedShard("it is not a shard of this version of headprint, or it is damaged") from error
     return Footer(int(metadata.num_rows), sha256)
 

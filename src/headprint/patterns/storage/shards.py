@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from headprint.base.shapes import Levels, Losses, TokenCounts
+    from headprint.base.shapes import Levels, Losses, Sketches, TokenCounts
 
 
 class Shard(NamedTuple):
@@ -22,12 +22,14 @@ class Shard(NamedTuple):
         values: (n, L, H) float32 activation levels.
         losses: (n,) float32, mean loss of each example.
         tokens: (n,) int32, supervised tokens of each example.
+        sketches: (n, L, H, K) float32, head gradients along K directions; None if they were not measured.
     """
 
     ids: Sequence[str]
     values: Levels
     losses: Losses
     tokens: TokenCounts
+    sketches: Sketches | None = None
 
 
 class Shards(Protocol):
@@ -41,8 +43,15 @@ class Shards(Protocol):
     def shape(self) -> tuple[int, int]:
         """(L, H)."""
 
+    @property
+    def directions(self) -> int:
+        """K, how many numbers of each head's gradient there are; 0 if none."""
+
     def read(self, index: int) -> Shard:
-        """Read one shard whole."""
+        """Read one shard, but for its sketches."""
+
+    def read_sketches(self, index: int) -> Sketches:
+        """Read one shard's sketches, (n, L, H, K)."""
 
     def read_labels(self, index: int) -> Shard:
         """Read one shard's ids, losses and tokens; its values may be missing."""
@@ -65,9 +74,20 @@ class InMemory:
         _, layers, heads = self.shard.values.shape
         return layers, heads
 
+    @property
+    def directions(self) -> int:
+        """K of its sketches; 0 if it has none."""
+        return 0 if self.shard.sketches is None else self.shard.sketches.shape[-1]
+
     def read(self, index: int) -> Shard:
         """Return the shard."""
         return self.shard
+
+    def read_sketches(self, index: int) -> Sketches:
+        """Return its sketches."""
+        if self.shard.sketches is None:
+            raise ValueError("this shard has no sketches")
+        return self.shard.sketches
 
     read_labels = read
 
@@ -85,10 +105,24 @@ def read_labels(shards: Shards) -> tuple[list[str], Losses, TokenCounts]:
 def take_levels(shards: Shards, examples: NDArray[np.int64]) -> Levels:
     """Read levels of some examples, by number, in that order; shards without one of them are not read."""
     values = np.empty((len(examples), *shards.shape), dtype=np.float32)
+    for index, wanted, rows in _where(shards, examples):
+        values[wanted] = shards.read(index).values[rows]
+    return values
+
+
+def take_sketches(shards: Shards, examples: NDArray[np.int64]) -> Sketches:
+    """Read sketches of some examples, as :func:`take_levels`."""
+    sketches = np.empty((len(examples), *shards.shape, shards.directions), dtype=np.float32)
+    for index, wanted, rows in _where(shards, examples):
+        sketches[wanted] = shards.read_sketches(index)[rows]
+    return sketches
+
+
+def _where(shards: Shards, examples: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.bool_], NDArray[np.int64]]]:
+    """The shards that hold some of the examples: which of them, and in which of its rows."""
     start = 0
     for index, count in enumerate(shards.rows):
         wanted = (examples >= start) & (examples < start + count)
         if wanted.any():
-            values[wanted] = shards.read(index).values[examples[wanted] - start]
+            yield index, wanted, examples[wanted] - start
         start += count
-    return values

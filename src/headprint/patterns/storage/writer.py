@@ -27,7 +27,7 @@ from headprint.patterns.storage.shard_file import SHARD_GLOB, shard_name, write_
 from headprint.patterns.storage.shards import Shard
 
 if TYPE_CHECKING:
-    from headprint.base.shapes import Levels, Losses, TokenCounts
+    from headprint.base.shapes import Levels, Losses, Sketches, TokenCounts
 
 PATTERN_SET_RUN = RunKind(
     name="pattern set",
@@ -50,6 +50,7 @@ class PatternSetWriter:
         directory: Made if missing. It may hold a pattern set of the same settings, or nothing.
         layers: L.
         heads: H.
+        directions: K, numbers of each head's gradient; 0 for a set without sketches.
         settings: All that decides the numbers and which examples a shard holds (JSON-able, finite
             numbers). A set is resumed only under equal settings.
         provenance: What else is worth knowing, such as versions (JSON-able, finite numbers). A
@@ -70,12 +71,15 @@ class PatternSetWriter:
         *,
         layers: int,
         heads: int,
+        directions: int = 0,
         settings: dict[str, Any],
         provenance: dict[str, Any],
         overwrite: bool = False,
     ) -> None:
         self.directory = Path(directory)
-        fresh = new_manifest(layers=layers, heads=heads, settings=settings, provenance=provenance)
+        fresh = new_manifest(
+            layers=layers, heads=heads, directions=directions, settings=settings, provenance=provenance
+        )
         self._run = RunDirectory(directory, PATTERN_SET_RUN)
         self._run.begin(to_bytes(fresh), decisive(fresh), overwrite=overwrite)
         try:
@@ -100,6 +104,7 @@ class PatternSetWriter:
         values: Levels,
         losses: Losses,
         tokens: TokenCounts,
+        sketches: Sketches | None = None,
     ) -> None:
         """Write shard ``index`` whole or not at all.
 
@@ -109,6 +114,7 @@ class PatternSetWriter:
             values: (n, L, H) activation levels.
             losses: (n,) mean loss of each example.
             tokens: (n,) supervised tokens of each example.
+            sketches: (n, L, H, K) of a set with sketches; stored in float16.
 
         Raises:
             InputError: The disk is full or not writable; finished shards are kept.
@@ -116,7 +122,10 @@ class PatternSetWriter:
         shape = (self.manifest["layers"], self.manifest["heads"])
         if values.shape[1:] != shape:
             raise ValueError(f"expected levels of shape (n, {shape[0]}, {shape[1]}): {values.shape}")
-        path, shard = self.directory / shard_name(index), Shard(ids, values, losses, tokens)
+        directions = 0 if sketches is None else sketches.shape[-1]
+        if directions != self.manifest["directions"]:
+            raise ValueError(f"expected {self.manifest['directions']} numbers of each head's gradient: {directions}")
+        path, shard = self.directory / shard_name(index), Shard(ids, values, losses, tokens, sketches)
         footer = write_shard(path, shard, index=index, settings=settings_hash(self.manifest))
         self._shards[index] = {"file": path.name, "rows": footer.rows, "sha256": footer.digest}
 
