@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Two test workers of one thread each: two busy processes of two threads slow one another on two cores.
+# Two workers with one thread each: on two cores, more threads only get in each other's way.
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
 .PHONY: demo test lint types docs clean
@@ -18,10 +18,11 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-# The whole paper on the embedded laboratory: fine-tunes, patterns, every table and figure, a report. About six minutes
-# on two cores; stopped, it goes on where it was.
+# The whole paper on the embedded laboratory: fine-tuning, patterns, every table and figure, a report. About six minutes
+# on two cores. After an interruption the same command continues.
 demo: $(READY)
 	$(BIN)/headprint study --out runs/demo
+	@echo 'Next: open runs/demo/report.html. To run headprint yourself: source $(BIN)/activate, then headprint --help'
 
 test: $(READY)
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist worksteal
@@ -35,8 +36,9 @@ types: $(READY)
 	$(BIN)/mypy
 
 docs: $(READY)
+	$(BIN)/python docs/record.py --check
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
-	@echo "docs/_build/html/index.html"
+	@echo "open docs/_build/html/index.html"
 
 clean:
 	rm -rf $(VENV) docs/_build .pytest_cache .mypy_cache .ruff_cache

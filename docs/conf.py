@@ -1,17 +1,28 @@
 """Sphinx configuration. Built and read offline: formulas become MathML, which browsers draw themselves."""
 
 import re
+import sys
 from importlib.metadata import version as installed_version
+from pathlib import Path
 
 from docutils.nodes import SkipNode
 from docutils.utils.math.latex2mathml import tex2mathml
+
+sys.path.insert(0, str(Path(__file__).parent))  # public_names
 
 project = "headprint"
 author = "The headprint authors"
 copyright = "The headprint authors, Apache-2.0"
 release = version = installed_version("headprint")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "sphinx_copybutton"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+    "public_names",
+]
 exclude_patterns = ["_build", "output"]
 default_role = "py:obj"
 
@@ -22,6 +33,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
 python_maximum_signature_line_length = 88
+python_use_unqualified_type_names = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 
@@ -48,10 +60,10 @@ def _block(self, node):
 
 
 def _read_as_prose(app, what, name, obj, options, lines):
-    """Docstrings are written to be read in an editor: |x| is an absolute value, and ``Layer``s is a plural."""
+    """Docstrings are written for an editor: |x| is an absolute value, np.bool_ is no link, ``Layer``s is a plural."""
     for number, line in enumerate(lines):
         parts = re.split("(``.*?``)", line)  # every other one is a literal
-        parts[::2] = [part.replace("|", r"\|") for part in parts[::2]]
+        parts[::2] = [re.sub(r"(?<=\w)_(?!\w)", r"\_", part.replace("|", r"\|")) for part in parts[::2]]
         lines[number] = re.sub(r"``s\b", r"``\\ s", "".join(parts))
 
 

@@ -1,5 +1,6 @@
 """The documentation says what is so: its commands parse, and the README's Python runs."""
 
+import importlib
 import re
 import shlex
 from pathlib import Path
@@ -46,3 +47,17 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monke
     (code,) = blocks(ROOT / "README.md", "python")
     exec(compile(code, "README.md", "exec"), {})
     assert (tmp_path / "math.safetensors").is_file()
+
+
+def test_every_public_name_is_in_the_api_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    names = importlib.import_module("public_names")
+    page = (ROOT / "docs" / "api.md").read_text("utf-8")
+    assert set(re.findall(r"public-names:: (\S+)", page)) >= set(names.folders())
+    places = names.documented_as()
+    assert len(places) > 100
+    text = "\n".join(names.described(folder) for folder in names.folders())
+    missing = [name for name in places.values() if not re.search(rf":: {re.escape(name)}$", text, re.M)]
+    assert not missing
+    bare = re.findall(r"py:data:: (\S+)\n\n(?!   \S)", text)
+    assert not bare, "constants without a docstring"

@@ -20,6 +20,7 @@ MODELS: Registry[Callable[[], str | os.PathLike[str]]] = Registry(
 """Models that go by a name of their own. An entry is a function without arguments that returns the model's folder."""
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
+"""Precisions of weights, by the name that the options and ``config.json`` give them."""
 
 _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 _UNREADABLE = (OSError, ValueError, ImportError, KeyError)

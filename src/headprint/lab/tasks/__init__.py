@@ -29,3 +29,4 @@ TASKS: dict[str, Task] = {
         POOL,
     )
 }
+"""All tasks by name."""

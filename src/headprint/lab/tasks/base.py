@@ -9,8 +9,11 @@ from typing import Any, Literal
 from headprint.base.errors import InputError
 
 Split = Literal["train", "test"]
+"""Which items of a task: the two splits share none."""
 Kind = Literal["basic", "complex", "pool"]
+"""A basic skill, a composite of basic ones, or a mixture of everything to select from."""
 Row = dict[str, Any]
+"""A ``prompt``, a ``completion``, and what checks an answer to it."""
 
 TEST_SHARE = 0.2
 _TRIES = 400
