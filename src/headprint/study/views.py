@@ -268,14 +268,16 @@ class Figure:
 
 
 def details(title: str, rows: Iterable[Any]) -> Table:
-    """Every field of some dataclasses as a table that is a detail: nested ones as columns ``outer inner``.
+    """Put every field of some dataclasses into a table for the CSV files; nested ones become columns ``outer inner``.
 
     Args:
         title: Of the table.
         rows: Dataclasses of one type. Fields that are matrices or sequences of numbers are left out.
     """
     lines = [dict(_fields(row)) for row in rows]
-    names = list(dict.fromkeys(name for line in lines for name in line))
+    every = dict.fromkeys(name for line in lines for name in line)
+    # Where one row has no mapping, None stands in the place of its columns.
+    names = [name for name in every if not any(other.startswith(f"{name} ") for other in every)]
     return Table(
         title=title,
         columns=[Column(name, None) for name in names],
@@ -293,5 +295,5 @@ def _fields(row: Any, prefix: str = "") -> Iterable[tuple[str, Cell]]:
             yield f"{prefix}{name}", value
         elif isinstance(value, Mapping) or is_dataclass(value):
             yield from _fields(value, f"{prefix}{name} ")
-        elif all(isinstance(each, str) for each in value):
+        elif value and all(isinstance(each, str) for each in value):
             yield f"{prefix}{name}", value

@@ -31,7 +31,7 @@ def write_tables(figures: Iterable[Figure], folder: str | Path) -> list[Path]:
         folder: Made if it does not exist.
 
     Returns:
-        The files, named after figures and tables: ``table1.csv``, ``table1_every_run.csv``, ...
+        The files: ``FIGURE.csv`` of each drawing, and ``FIGURE_TABLE.csv`` of each of its tables.
 
     Raises:
         InputError: They cannot be written there.

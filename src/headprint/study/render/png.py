@@ -52,7 +52,7 @@ def write_pictures(figures: Iterable[Figure], folder: str | Path) -> list[Path]:
         folder: Made if it does not exist.
 
     Returns:
-        The files: ``fig1.svg``, ``fig1.png``, ...; ``fig1-MODEL.svg`` if there are several models.
+        The files: ``FIGURE.svg`` and ``FIGURE.png``; of several models ``FIGURE-MODEL.svg`` and so on.
 
     Raises:
         InputError: They cannot be written there.
