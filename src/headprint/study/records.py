@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, TypeAlias, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -40,8 +39,3 @@ def parsed(kind: type[Record], content: Any, where: str) -> Record:
 def plain(record: Any) -> Any:
     """A record as the plain types that :func:`parsed` reads back."""
     return TypeAdapter(type(record)).dump_python(record, mode="json", by_alias=True)
-
-
-def columns(record: Any) -> Mapping[str, Any]:
-    """The fields of a record by name, records within it as they are."""
-    return {name: getattr(record, name) for name in record.__dataclass_fields__}

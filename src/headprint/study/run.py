@@ -2,30 +2,49 @@
 
 from __future__ import annotations
 
-import json
+import os
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
-from filelock import FileLock, Timeout
 
 from headprint.base.errors import InputError
-from headprint.base.files import without_nan, write_atomically
+from headprint.base.files import read_json, write_atomically
+from headprint.base.progress import progress
 from headprint.base.provenance import processor, versions
+from headprint.base.run_directory import RunDirectory, RunKind
 from headprint.study.config import StudyConfig
 from headprint.study.config import load as load_config
-from headprint.study.exhibits import exhibits
-from headprint.study.jobs import Job, Stage, in_order
-from headprint.study.jobs import run as run_jobs
+from headprint.study.groundwork.evaluation import check_rows
+from headprint.study.pipeline import Cache, DoneJob, Explanation, Job, explain, in_order
+from headprint.study.pipeline import run as run_jobs
 from headprint.study.plan import Plan, plan
-from headprint.study.results import FORMAT, RESULTS, Results
+from headprint.study.results import RESULTS, JobRecord, Machine, ModelFacts, Results, TaskFacts
 
 CONFIG = "config.yaml"
+CACHE = "cache"
+
+
+def _config_there(path: Path) -> Mapping[str, Any]:
+    try:
+        found = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: not the config of a study: {error}") from error
+    return found if isinstance(found, dict) else {}
+
+
+STUDY = RunKind(
+    name="study",
+    record=CONFIG,
+    read=_config_there,
+    progress=(f"{CACHE}/*/done.json",),
+    leftovers=(CACHE, RESULTS),
+)
 
 
 def study(
@@ -35,7 +54,7 @@ def study(
     workers: int | None = None,
     seeds: list[int] | None = None,
     show_progress: bool = False,
-) -> dict[str, Any]:
+) -> Results:
     """Run a study, or what is left of it.
 
     Args:
@@ -43,7 +62,7 @@ def study(
         out: Directory. Finished jobs in ``out/cache`` are kept and used again, whatever else changed in the config.
         workers: Processes; None: :func:`sensible_workers`.
         seeds: In the place of the config's.
-        show_progress: Show a progress bar on stderr.
+        show_progress: Report progress on stderr.
 
     Returns:
         The results: what ``out/results.json`` holds.
@@ -51,161 +70,145 @@ def study(
     Raises:
         InputError: The config or the data is wrong, or another process works in ``out``.
     """
-    given = config if isinstance(config, StudyConfig) else load_config(config)
-    if seeds:
-        given = replace(given, seeds=seeds)
-    out = Path(out)
-    _check_home(out)
-    laid = plan(given)  # before anything is made: it finds missing data
-    out.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(out / ".lock", timeout=0):
-            return _run(given, laid, out, workers or sensible_workers(), show_progress)
-    except Timeout as error:
-        raise InputError(f"{out}: another process works here: wait for it, or choose another directory") from error
+    given = _resolved(config, seeds)
+    directory = RunDirectory(out, STUDY)
+    directory.check()
+    planned = plan(given)  # before anything is made: it finds missing data
+    planned.check()
+    record = yaml.safe_dump(given.to_dict(), sort_keys=False, allow_unicode=True).encode()
+    with directory.begin(record):
+        write_atomically(directory.record, record)  # of a resumed study, too: its config may have changed
+        results = _run(given, planned, directory.path, workers or sensible_workers(), show_progress)
+        directory.finish()
+        return results
+
+
+def explain_study(
+    config: StudyConfig | str | Path = "lab", out: str | Path = "runs/study", *, seeds: list[int] | None = None
+) -> list[Explanation]:
+    """Say what a study would do, and why; nothing is written.
+
+    Args:
+        config: As for :func:`study`.
+        out: The directory whose cache is looked at; it need not exist.
+        seeds: In the place of the config's.
+
+    Returns:
+        One explanation a job, each after those of the jobs that it needs.
+
+    Raises:
+        InputError: The config or the data is wrong.
+    """
+    planned = plan(_resolved(config, seeds))
+    planned.check()
+    return explain(planned.readers(), Cache(Path(out) / CACHE))
 
 
 def sensible_workers() -> int:
     """How many processes are fast: small models on a CPU gain more from two processes than from two threads."""
-    import os
-
     import torch
 
     return 1 if torch.cuda.is_available() else max(1, min(4, os.cpu_count() or 1))
 
 
-def _run(given: StudyConfig, laid: Plan, out: Path, workers: int, show_progress: bool) -> dict[str, Any]:
+def _resolved(config: StudyConfig | str | Path, seeds: list[int] | None) -> StudyConfig:
+    """The config, with paths that hold from everywhere."""
+    given = config if isinstance(config, StudyConfig) else load_config(config)
+    return (replace(given, seeds=seeds) if seeds else given).resolved(Path.cwd())
+
+
+def _run(config: StudyConfig, planned: Plan, out: Path, workers: int, show_progress: bool) -> Results:
     from headprint.study.render import write_pictures, write_tables
     from headprint.study.report import write as write_report
 
-    start, cache = time.perf_counter(), out / "cache"
-    write_atomically(out / CONFIG, yaml.safe_dump(given.to_dict(), sort_keys=False, allow_unicode=True).encode())
-    head = _head(given)
-    _save(out, {**head, "complete": False, "stages": [], "missing": len(in_order(laid.jobs()))})
-    jobs = in_order(laid.jobs())
-    stages: list[Stage] = []
-    with _bar(len(jobs), show_progress) as (started, finished):
+    start, cache = time.perf_counter(), Cache(out / CACHE)
+    jobs = in_order(planned.jobs())
+    head = _head(config)
+    done: dict[str, DoneJob] = {}
 
-        def note(stage: Stage) -> None:
-            stages.append(stage)
-            _save(out, {**head, "complete": False, "stages": _told(stages), "missing": len(jobs) - len(stages)})
-            finished(stage)
+    def save() -> None:
+        records = [_record(each) for each in done.values()]
+        replace(head, jobs=records, missing=len(jobs) - len(done)).write(out)
 
-        run_jobs(laid.jobs(), cache, workers=workers, started=started, finished=note)
-    found = exhibits(given, laid, cache)
-    models = {name: json.loads((cache / job.id / "model.json").read_text()) for name, job in laid.models.items()}
-    content = {
-        **head,
-        "complete": True,
-        "seconds": round(time.perf_counter() - start, 1),
-        "workers": workers,
-        "models": models,
-        "stages": _told(stages),
-        "exhibits": found,
-    }
-    results = Results.from_json(without_nan(content)).concluded()
+    save()
+    with _reporting(len(jobs), show_progress) as (started, finished):
+
+        def note(each: DoneJob) -> None:
+            if each.job.id not in done:
+                done[each.job.id] = each
+                save()
+                finished(each)
+
+        # Rows, then models: what is wrong with them is found before the first training, and before a model is loaded.
+        for early in ("rows", "model"):
+            early_jobs = [job for job in jobs if job.stage.name == early]
+            run_jobs(early_jobs, cache, workers=workers, started=started, finished=note)
+            if early == "rows":
+                check_rows(jobs, cache)
+        run_jobs(planned.jobs(), cache, workers=workers, started=started, finished=note)
+    exhibits = planned.collect(cache)
+    results = replace(
+        head,
+        complete=True,
+        seconds=round(time.perf_counter() - start, 1),
+        workers=workers,
+        models={
+            run.name: ModelFacts(**read_json(cache.of(run.described) / "model.json")) for run in reversed(planned.runs)
+        },
+        jobs=[_record(each) for each in done.values()],
+        exhibits=exhibits,
+    ).concluded()
     results.write(out)
     figures = results.figures()
     write_tables(figures, out / "tables")
     write_pictures(figures, out / "figures")
     write_report(results, out / "report.html")
-    return results.to_json()
+    return results
 
 
-def _head(given: StudyConfig) -> dict[str, Any]:
+def _head(config: StudyConfig) -> Results:
+    """What is known of the results before the first job."""
     import torch
 
     tasks = {
-        name: {
-            "kind": task.kind,
-            "description": task.description,
-            "train": task.train or given.sizes.train,
-            "probe": given.sizes.probe,
-            "test": given.sizes.test,
-            "scorer": task.scorer,
-            "parts": task.parts,
-        }
-        for name, task in given.tasks.items()
-    }
-    cuda = torch.cuda.is_available()
-    return {
-        "format": FORMAT,
-        "name": given.name,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "config": given.to_dict(),
-        "versions": versions(),
-        "machine": {
-            "processor": processor(),
-            "threads": torch.get_num_threads(),
-            "device": torch.cuda.get_device_name() if cuda else "cpu",
-        },
-        "seeds": given.seeds,
-        "tasks": tasks,
-    }
-
-
-def _told(stages: list[Stage]) -> list[dict[str, Any]]:
-    return [
-        {
-            "job": stage.job.kind,
-            "id": stage.job.id,
-            "about": stage.job.about,
-            "seconds": round(stage.seconds, 2),
-            "cached": stage.cached,
-        }
-        for stage in stages
-    ]
-
-
-def _save(out: Path, results: dict[str, Any]) -> None:
-    text = json.dumps(without_nan(results), ensure_ascii=False, allow_nan=False)
-    write_atomically(out / RESULTS, (text + "\n").encode())
-
-
-def _check_home(out: Path) -> None:
-    if out.is_file():
-        raise InputError(f"{out} is a file: choose a directory")
-    if out.is_dir() and any(out.iterdir()) and not (out / CONFIG).is_file() and not (out / ".lock").is_file():
-        raise InputError(f"{out} holds something else than a study: choose another directory, or empty it")
-
-
-class _bar:
-    """A progress bar of jobs, with what is under way beside it."""
-
-    def __init__(self, total: int, enabled: bool) -> None:
-        self.total, self.enabled = total, enabled
-        self.under_way: dict[str, str] = {}
-
-    def __enter__(self) -> tuple[Callable[[Job], None], Callable[[Stage], None]]:
-        if not self.enabled:
-            self.screen: Any = nullcontext()
-            return (lambda job: None), (lambda stage: None)
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-        self.screen = Progress(
-            TextColumn("study"),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.description}"),
-            console=Console(stderr=True),
+        name: TaskFacts(
+            kind=task.kind,
+            description=task.description,
+            train=config.train_rows(name),
+            probe=config.sizes.probe,
+            test=config.sizes.test,
+            scorer=task.scorer,
+            parts=task.parts,
         )
-        self.screen.__enter__()
-        self.task = self.screen.add_task("", total=self.total)
-        return self._started, self._finished
+        for name, task in config.tasks.items()
+    }
+    return Results(
+        name=config.name,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        config=config.to_dict(),
+        versions=versions(),
+        machine=Machine(
+            processor=processor(),
+            threads=torch.get_num_threads(),
+            device=torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        ),
+        seeds=config.seeds,
+        tasks=tasks,
+    )
 
-    def __exit__(self, *error: Any) -> None:
-        self.screen.__exit__(*error)
 
-    def _started(self, job: Job) -> None:
-        self.under_way[job.id] = f"{job.kind} {job.about}"
-        self._show()
+def _record(done: DoneJob) -> JobRecord:
+    return JobRecord(
+        stage=done.job.stage.name,
+        id=done.job.id,
+        label=done.job.label,
+        seconds=round(done.seconds, 2),
+        cached=done.cached,
+    )
 
-    def _finished(self, stage: Stage) -> None:
-        self.under_way.pop(stage.job.id, None)
-        self.screen.advance(self.task)
-        self._show()
 
-    def _show(self) -> None:
-        self.screen.update(self.task, description=next(iter(reversed(self.under_way.values())), ""))
+@contextmanager
+def _reporting(total: int, enabled: bool) -> Iterator[tuple[Callable[[Job], None], Callable[[DoneJob], None]]]:
+    """Progress in jobs, with the one that began last beside it."""
+    with progress("study", total, enabled=enabled, unit="jobs") as advance:
+        yield (lambda job: advance(0, under_way=str(job))), (lambda done: advance(1))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from headprint.cli.common import JsonOption, QuietOption, emit, say, show, working
+
+if TYPE_CHECKING:
+    from headprint.study.verdicts import Finding
 
 OUTPUT_PANEL = "Output"
 
@@ -33,6 +36,9 @@ def study(
     configs: Annotated[
         bool, typer.Option("--configs", help="List the configs that come with headprint, and stop.")
     ] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Print every job, who reads it and why it is not done yet, and stop.")
+    ] = False,
     json_: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -45,27 +51,54 @@ def study(
     if configs:
         emit({"configs": list(builtin())}) if json_ else print("\n".join(builtin()))
         return
+    if explain:
+        _explain(config, out, seed, as_json=json_)
+        return
     kept = "finished jobs are saved: the same command goes on from there"
     with working(quiet=quiet or json_, when_interrupted=lambda: kept) as bars:
         from headprint.study.run import study as run
 
         results = run(config, out, workers=workers, seeds=seed, show_progress=bars)
     if json_:
-        emit({"out": str(out), "report": str(out / "report.html"), **{k: results[k] for k in ("seconds", "findings")}})
+        content = results.to_json()
+        emit({"out": str(out), "report": str(out / "report.html"), **{k: content[k] for k in ("seconds", "findings")}})
         return
-    show(_table(results["findings"]))
+    show(_table(results.findings))
     if not quiet:
-        cached = sum(stage["cached"] for stage in results["stages"])
-        say(f"{len(results['stages'])} stages ({cached} done before) in {results['seconds']:.0f} s")
+        cached = sum(job.cached for job in results.jobs)
+        say(f"{len(results.jobs)} jobs ({cached} done before) in {results.seconds:.0f} s")
         say(f"open {out / 'report.html'}")
 
 
-def _table(findings: list[dict[str, Any]]) -> Any:
+def _explain(config: str, out: Path, seeds: list[int] | None, *, as_json: bool) -> None:
+    """Print the graph of jobs, each after those that it needs."""
+    with working(quiet=True):
+        from headprint.base.settings import leaves
+        from headprint.study.run import explain_study
+
+        found = explain_study(config, out, seeds=seeds)
+    if as_json:
+        emit({"out": str(out), "jobs": [each.to_dict() for each in found]})
+        return
+    for each in found:
+        job = each.job
+        print(f"{job.id}  {job.label}")
+        print(f"  {'done' if each.cached else f'to do: {each.reason}'}")
+        print(f"  read by: {', '.join(each.readers)}")
+        if job.needs:
+            print(f"  needs: {', '.join(f'{name} {need.id}' for name, need in job.needs.items())}")
+        print(f"  key: version {job.stage.version}, {', '.join(f'{name} {value}' for name, value in leaves(job.key))}")
+        if job.stage.ignores:
+            print(f"  not in the key: {', '.join(sorted(job.stage.ignores))}")
+    print(f"{len(found)} jobs, {sum(each.cached for each in found)} done")
+
+
+def _table(findings: list[Finding]) -> Any:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0))
     for name in ("the paper's claim", "here", "verdict"):
         table.add_column(name, no_wrap=name == "verdict", style="bold" if name == "verdict" else None)
     for finding in findings:
-        table.add_row(finding["claim"], finding.get("number") or finding["here"], finding["verdict"])
+        table.add_row(finding.claim, finding.number or finding.here, finding.verdict)
     return table

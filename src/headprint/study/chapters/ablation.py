@@ -3,18 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, TypeAlias
+from dataclasses import field
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
 
+import numpy as np
 from pydantic.dataclasses import dataclass
 
-from headprint.study.chapters.chapter import Chapter, Claim, View
+from headprint.base.files import read_json_lines, write_json
+from headprint.study.bounds import Count, CountOrNone, Distinct
+from headprint.study.chapters.chapter import Chapter, Claim, Jobs, Planned, View
 from headprint.study.chapters.common import BY_MODEL, MODEL, distinct, examples, groups, spread_of, where
-from headprint.study.estimates import Estimate, mean_of, number, values_of
+from headprint.study.estimates import Estimate, average, mean_of, number, value_of, values_of
+from headprint.study.groundwork import BaseConfig, Run
+from headprint.study.groundwork.models import Model, load
+from headprint.study.groundwork.training import before_and_after
+from headprint.study.pipeline import Cache, Job, Needs, stage
 from headprint.study.records import STRICT
 from headprint.study.verdicts import CHANCE, Check, Evidence, judged_share, listed, sentence
 from headprint.study.views import Cell, Chooser, Column, Drawing, Figure, Lines, Panel, Series, Table, details
 
 Mode: TypeAlias = Literal["zero", "mean"]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Ablations:
+    """Does the level of a head matter causally? After SFT, heads are switched off.
+
+    Attributes:
+        tasks: Which tasks' models; None: all.
+        ks: How many heads.
+        modes: ``zero``, ``mean``.
+        random: Draws of as many random heads.
+        same_layers: Draws of as many random heads of the same layers as the chosen ones.
+        rows: Test rows whose loss is measured; None: all.
+    """
+
+    tasks: Distinct[str] | None = None
+    ks: Distinct[Count] = field(default_factory=lambda: [1, 2, 4, 8, 16])
+    modes: Distinct[Mode] = field(default_factory=lambda: ["zero", "mean"])
+    random: CountOrNone = 20
+    same_layers: CountOrNone = 20
+    rows: Count | None = None
+
+    def check(self, config: BaseConfig) -> None:
+        """Refuse tasks that are not there.
+
+        Raises:
+            InputError: With the place in the config.
+        """
+        config.check_tasks("ablations.tasks", self.tasks)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -93,6 +131,132 @@ class Exhibit:
     """What this chapter adds to the results."""
 
     ablation: Ablated
+
+
+@stage(version=1, ignores={"batch_tokens"})
+def ablation(
+    out: Path,
+    needs: Needs,
+    *,
+    model: Model,
+    scorer: str | None,
+    mode: Mode,
+    ks: list[int],
+    random: int,
+    same_layers: int,
+    limit: int | None,
+    seed: int,
+    max_new_tokens: int,
+    batch_tokens: int | None,
+) -> None:
+    """Switch off the most active, the most changed and random heads of a tuned model.
+
+    Writes ``ablation.json``.
+    """
+    from headprint.evaluation import ablate, head_means
+
+    loaded, tokenizer = load(model, needs["start"])
+    before, after = (each.pattern() for each in before_and_after(needs["start"]))
+    known = int(np.isfinite(after.values).sum())
+    ks = [k for k in ks if k <= known]
+    rankings = {"active": after.top(max(ks)), "changed": (after - before).top(max(ks), by="absolute")}
+    means = None
+    if mode == "mean":
+        means = head_means(loaded, tokenizer, list(read_json_lines(needs["probe"] / "probe.jsonl")))
+    found = ablate(
+        loaded,
+        tokenizer,
+        needs["rows"] / "test.jsonl",
+        rankings=rankings,
+        ks=ks,
+        mode=mode,
+        means=means,
+        random=random,
+        layer_matched=same_layers,
+        seed=seed,
+        scorer=scorer,
+        scored_draws=1,  # answers take far longer than losses
+        limit=limit,
+        max_new_tokens=max_new_tokens,
+        batch_tokens=batch_tokens,
+    )
+    write_json(out / "ablation.json", found.to_dict())
+
+
+def plan(run: Run) -> Jobs:
+    """For every task and mode, the heads of its tuned model switched off."""
+    given = run.config.block(Ablations)
+    if given is None:
+        return {}
+    jobs: dict[tuple[str, ...], Job] = {}
+    for task in given.tasks or run.config.tasks:
+        for mode in given.modes:
+            needs = {"start": run.tuned[task], "rows": run.tests[task]}
+            needs |= {"probe": run.probes[task]} if mode == "mean" else {}
+            jobs[task, mode] = ablation.job(
+                run.label(task, mode),
+                needs,
+                **run.answering,
+                scorer=run.config.tasks[task].scorer,
+                mode=mode,
+                ks=given.ks,
+                random=given.random,
+                same_layers=given.same_layers,
+                limit=given.rows,
+                seed=run.seed,
+            )
+    return jobs
+
+
+def collect(planned: Sequence[Planned], cache: Cache) -> Exhibit:
+    """All choices of heads of all runs."""
+    rows: list[AblationRow] = []
+    intact: dict[tuple[str, str, int], Intact] = {}
+    for each in planned:
+        for (task, _), job in each.jobs.items():
+            found = cache.json(job)
+            of: dict[str, Any] = {"model": each.run.name, "task": task, "seed": each.run.seed}
+            for row in found["rows"]:
+                rows.append(
+                    AblationRow(
+                        **of,
+                        mode=found["mode"],
+                        choice=_choice(row["ranking"]),
+                        k=row["k"],
+                        draws=row["draws"],
+                        loss=row["loss"],
+                        accuracy=row["accuracy"],
+                        p=row["p_value"],
+                        p_same_layers=row["p_value_layer_matched"],
+                    )
+                )
+            whole = Intact(
+                **of,
+                loss=value_of(found["intact"]["loss"]),
+                accuracy=value_of(found["intact"]["accuracy"]),
+                n=found["n"],
+            )
+            intact.setdefault((each.run.name, task, each.run.seed), whole)
+    summary = [
+        MeanAblation(
+            model=own[0].model,
+            task=own[0].task,
+            mode=own[0].mode,
+            k=own[0].k,
+            choice=own[0].choice,
+            seeds=len(own),
+            loss=average([row.loss for row in own]),
+            accuracy=average([row.accuracy for row in own]),
+        )
+        for own in groups(rows, "model", "task", "mode", "k", "choice").values()
+    ]
+    return Exhibit(ablation=Ablated(rows=rows, intact=list(intact.values()), summary=summary))
+
+
+def _choice(name: str) -> str:
+    """What the draws from the same layers as a ranking's heads are called here."""
+    kind, _, ranking = name.partition(":")
+    return f"same layers as {ranking}" if ranking else kind
 
 
 _DRAWS = round(1 / CHANCE) - 1
@@ -214,6 +378,8 @@ def _case(row: AblationRow) -> tuple[str, str, int, str, int]:
 CHAPTER = Chapter(
     name="ablation",
     exhibit=Exhibit,
+    plan=plan,
+    collect=collect,
     title="Ablation: do active heads matter?",
     question="A level is a product with a gradient, not an effect. Here heads are switched off: does the task suffer "
     "more without the heads that are most active, or that changed most, than without as many random ones?",

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from pydantic.dataclasses import dataclass
 
-from headprint.study.chapters.common import BY_MODEL, MODEL, distinct, examples, qualified, spread_of, where
+from headprint.study.chapters.chapter import Planned
+from headprint.study.chapters.common import BY_MODEL, MODEL, distinct, examples, groups, qualified, spread_of, where
 from headprint.study.estimates import Estimate, difference, mean_of, number, value_of, values_of, written
-from headprint.study.records import STRICT
+from headprint.study.groundwork import Run
+from headprint.study.pipeline import Cache, Job
+from headprint.study.records import STRICT, parsed
 from headprint.study.verdicts import Check, judged
 from headprint.study.views import Cell, Column, Dots, Drawing, Figure, Panel, Series, Table, Text, details
+
+BASE, TARGET, RANDOM, PERMUTED = "base", "target", "random", "permuted"
+
+WITHOUT_STEP_1 = {BASE: "no training", TARGET: "the target's own rows only"}
+"""The arms that every table has beside its own."""
+
+Answers: TypeAlias = Mapping[tuple[str, str, str, int], Sequence[Mapping[str, Any]]]
+"""Outcomes of the test rows, by model, target, arm and seed."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -78,7 +89,114 @@ class MeanArm:
     over_random_loss: Estimate | None
 
 
+def without_step_1(run: Run, target: str) -> dict[tuple[str, ...], Job]:
+    """The evaluations of the untrained model, and of the one that is trained on the target's own rows alone."""
+    return {
+        (target, BASE, "evaluation"): run.evaluate(target, None, f"{target} before"),
+        (target, TARGET, "evaluation"): run.evaluate(target, run.tuned[target], f"{target} after"),
+    }
+
+
+def collect_arms(planned: Sequence[Planned], cache: Cache, order: Sequence[str]) -> tuple[list[ArmRow], list[MeanArm]]:
+    """All runs of all arms, and their means.
+
+    Args:
+        planned: Jobs under target, arm, and ``evaluation`` or ``choice``.
+        cache: Where their results are.
+        order: Of the arms.
+    """
+    answers: dict[tuple[str, str, str, int], list[dict[str, Any]]] = {}
+    found: list[tuple[dict[str, Any], Job]] = []
+    for each in planned:
+        for (target, arm, what), job in each.jobs.items():
+            if what == "evaluation":
+                of = {"model": each.run.name, "target": target, "arm": arm, "seed": each.run.seed}
+                choice = each.jobs.get((target, arm, "choice"))
+                measured = {name: cache.json(job)[name] for name in ("accuracy", "loss", "n")}
+                found.append((of | measured | (_choice(cache.json(choice)) if choice else {}), job))
+                answers[each.run.name, target, arm, each.run.seed] = cache.lines(job, "answers.jsonl")
+    models, targets = [list(dict.fromkeys(row[name] for row, _ in found)) for name in ("model", "target")]
+    found.sort(
+        key=lambda pair: (models.index(pair[0]["model"]), targets.index(pair[0]["target"]), order.index(pair[0]["arm"]))
+    )
+    rows = [parsed(ArmRow, {**row, "over": _over(row, answers)}, str(job)) for row, job in found]
+    return rows, summary(rows, answers)
+
+
+def _choice(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What is said of the rows of step 1."""
+    names = ("rows", "tokens", "weights", "counts", "note", "share")
+    return {name: found[name] for name in names if name in found}
+
+
+def _over(row: Mapping[str, Any], answers: Answers) -> dict[str, Gain]:
+    """Gains of one run over other arms of the same seed, paired by the rows of the test."""
+    model, target, arm, seed = (row[name] for name in ("model", "target", "arm", "seed"))
+    found = {}
+    for other in (TARGET, RANDOM, PERMUTED):
+        if other != arm and (model, target, other, seed) in answers:
+            pairs = [(answers[model, target, arm, seed], answers[model, target, other, seed])]
+            found[other] = Gain(
+                accuracy=_gain(pairs, "right") if row["accuracy"] else None,
+                loss=_gain(pairs, "loss") if row["loss"] else None,
+            )
+    return found
+
+
+def summary(rows: Sequence[ArmRow], answers: Answers) -> list[MeanArm]:
+    """Means over seeds, and gains over two arms: the target's rows alone, and random rows in step 1.
+
+    Args:
+        rows: One run each.
+        answers: Outcomes of their test rows.
+    """
+    found = []
+    for own in groups(rows, "model", "target", "arm").values():
+        model, target, arm = own[0].model, own[0].target, own[0].arm
+
+        def gain(other: str, column: str, known: Sequence[Estimate]) -> Estimate | None:
+            pairs = [
+                (answers[row.model, row.target, row.arm, row.seed], answers[row.model, row.target, other, row.seed])
+                for row in own  # noqa: B023
+                if (row.model, row.target, other, row.seed) in answers
+            ]
+            return _gain(pairs, column) if known and pairs else None
+
+        accuracies = [row.accuracy for row in own if row.accuracy is not None]
+        losses = [row.loss for row in own if row.loss is not None]
+        found.append(
+            MeanArm(
+                model=model,
+                target=target,
+                arm=arm,
+                seeds=len(own),
+                accuracy=_mean(accuracies, len(own)),
+                gain_accuracy=gain(TARGET, "right", accuracies),
+                over_random_accuracy=gain(RANDOM, "right", accuracies),
+                loss=_mean(losses, len(own)),
+                gain_loss=gain(TARGET, "loss", losses),
+                over_random_loss=gain(RANDOM, "loss", losses),
+            )
+        )
+    return found
+
+
+def _mean(known: Sequence[Estimate], seeds: int) -> Estimate | None:
+    if not known:
+        return None
+    return known[0] if seeds == 1 else mean_of(values_of(known))
+
+
+def _gain(pairs: Sequence[tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]], column: str) -> Estimate:
+    """How much more of a column the first of each pair has, on the same test rows."""
+    rises = [
+        [float(a[column]) - float(b[column]) for a, b in zip(first, second, strict=True)] for first, second in pairs
+    ]
+    return mean_of(rises[0] if len(rises) == 1 else (sum(each) / len(each) for each in rises))
+
+
 Measure: TypeAlias = Literal["accuracy", "loss"]
+
 _TITLES: dict[Measure, str] = {"accuracy": "Accuracy", "loss": "Held-out loss (nats)"}
 
 

@@ -8,9 +8,11 @@ from typing import Literal, TypeAlias
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from headprint.study.chapters.chapter import Chapter, View
+from headprint.study.chapters.chapter import Chapter, Jobs, Planned, View
 from headprint.study.chapters.common import BY_MODEL, MODEL, distinct, examples, groups, qualified, spread_of, where
-from headprint.study.estimates import Estimate, number, value_of
+from headprint.study.estimates import Estimate, average, number, value_of
+from headprint.study.groundwork import Run
+from headprint.study.pipeline import Cache, Job
 from headprint.study.records import STRICT
 from headprint.study.verdicts import listed
 from headprint.study.views import Column, Dots, Drawing, Figure, Panel, Series, Table, Text, details
@@ -72,7 +74,52 @@ class Exhibit:
     base_rates: BaseRates
 
 
+def plan(run: Run) -> Jobs:
+    """An evaluation of every task, by the untrained and by the tuned model."""
+    jobs: dict[tuple[str, ...], Job] = {}
+    for task, tuned in run.tuned.items():
+        jobs[task, "before"] = run.evaluate(task, None, f"{task} before")
+        jobs[task, "after"] = run.evaluate(task, tuned, f"{task} after")
+    return jobs
+
+
+def collect(planned: Sequence[Planned], cache: Cache) -> Exhibit:
+    """All evaluations, those before fine-tuning first."""
+    phases: tuple[Phase, ...] = ("before", "after")
+    rows = []
+    for phase in phases:
+        for each in planned:
+            for (task, when), job in each.jobs.items():
+                if when == phase:
+                    found = cache.json(job)
+                    rows.append(
+                        BaseRate(
+                            model=each.run.name,
+                            task=task,
+                            seed=each.run.seed,
+                            phase=phase,
+                            accuracy=found["accuracy"],
+                            loss=found["loss"],
+                            n=found["n"],
+                            train_rows=each.run.config.train_rows(task),
+                        )
+                    )
+    summary = [
+        MeanBaseRate(
+            model=own[0].model,
+            task=own[0].task,
+            phase=own[0].phase,
+            seeds=len(own),
+            accuracy=average([row.accuracy for row in own]),
+            loss=average([row.loss for row in own]),
+        )
+        for own in groups(rows, "model", "task", "phase").values()
+    ]
+    return Exhibit(base_rates=BaseRates(rows=rows, summary=summary))
+
+
 _HALF = 0.5
+
 _PHASES: tuple[Phase, ...] = ("before", "after")
 
 
@@ -136,6 +183,8 @@ def _learned(summary: Sequence[MeanBaseRate]) -> list[Text]:
 CHAPTER = Chapter(
     name="base_rates",
     exhibit=Exhibit,
+    plan=plan,
+    collect=collect,
     title="Where the models start",
     question="A study of fine-tuning can only show something on tasks that are mostly failed before and learned after.",
     views=_views,

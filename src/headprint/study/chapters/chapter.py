@@ -6,11 +6,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Generic, TypeAlias, TypeVar
 
+from headprint.study.groundwork import Run
+from headprint.study.pipeline import Cache, Job
 from headprint.study.verdicts import Evidence, Finding, Verdict, concluded
 from headprint.study.views import Figure, Text
 
 ExhibitT = TypeVar("ExhibitT")
 View: TypeAlias = Figure | Text
+
+Jobs: TypeAlias = Mapping[tuple[str, ...], Job]
+"""The jobs that a chapter reads, each under what it is of."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A chapter's jobs of one model and seed."""
+
+    run: Run
+    jobs: Jobs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +50,8 @@ class Chapter(Generic[ExhibitT]):
     Attributes:
         name: In messages, the attribute of the results that holds its exhibit, and the anchor on the page.
         exhibit: A record whose fields are keys of ``exhibits`` in ``results.json``.
+        plan: The jobs of one model and seed that the exhibit is made of; none if the config leaves the chapter out.
+        collect: Makes the exhibit from finished jobs, one :class:`Planned` for each model and seed.
         title: Heading.
         question: What is asked, in a sentence or two.
         views: What a reader sees of an exhibit, from top to bottom, given the seeds of the study.
@@ -45,6 +60,8 @@ class Chapter(Generic[ExhibitT]):
 
     name: str
     exhibit: type[ExhibitT]
+    plan: Callable[[Run], Jobs]
+    collect: Callable[[Sequence[Planned], Cache], ExhibitT]
     title: str
     question: str
     views: Callable[[ExhibitT, Sequence[int]], Sequence[View]]

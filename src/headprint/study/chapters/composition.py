@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
 from pydantic.dataclasses import dataclass
 
-from headprint.study.chapters.chapter import Chapter, Claim, View
+from headprint.base.errors import InputError
+from headprint.base.files import write_json
+from headprint.study.bounds import Count, CountOrNone, Distinct
+from headprint.study.chapters.chapter import Chapter, Claim, Jobs, Planned, View
 from headprint.study.chapters.common import BY_MODEL, MODEL, groups, over, qualified, where
-from headprint.study.estimates import Estimate, ends_of, mean_of, number, values_of, written
-from headprint.study.records import STRICT, Matrix
+from headprint.study.chapters.spread import patterns_of
+from headprint.study.estimates import Estimate, average, ends_of, mean_of, number, values_of, written
+from headprint.study.groundwork import BaseConfig, Run
+from headprint.study.groundwork.training import before_and_after, bootstrap
+from headprint.study.pipeline import Cache, Job, Needs, stage
+from headprint.study.records import STRICT, Matrix, parsed
 from headprint.study.verdicts import CHANCE, Check, Evidence, judged, judged_share, sentence
 from headprint.study.views import (
     Cell,
@@ -30,6 +39,57 @@ from headprint.study.views import (
 )
 
 Method: TypeAlias = Literal["nnls", "lstsq"]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Fits:
+    """Figure 4, and the weights of the mixtures.
+
+    Attributes:
+        targets: Tasks to decompose; None: all complex ones.
+        basis: Tasks to compose them of; None: all basic ones.
+        methods: ``nnls``, ``lstsq``.
+        relative: Fit change rates instead of changes.
+        permutations: Targets with permuted heads, beside which a fit stands.
+        draws: Of the bootstrap, here and in every other exhibit.
+    """
+
+    targets: list[str] | None = None
+    basis: list[str] | None = None
+    methods: Distinct[Method] = field(default_factory=lambda: ["nnls", "lstsq"])
+    relative: bool = False
+    permutations: CountOrNone = 1000
+    draws: Count = 1000
+
+    def check(self, config: BaseConfig) -> None:
+        """Refuse names of tasks that the config does not have, and a target that is part of its own basis.
+
+        Raises:
+            InputError: With the place in the config.
+        """
+        config.check_tasks("fits.targets", self.targets)
+        config.check_tasks("fits.basis", self.basis)
+        for name in self.targets or ():
+            self.check_target(config, name)
+
+    def check_target(self, config: BaseConfig, name: str) -> None:
+        """Refuse a target that is part of its own basis.
+
+        Raises:
+            InputError: With the task.
+        """
+        if name in self.basis_of(config):
+            raise InputError(f"fits.basis: {name} cannot be composed of itself; name a basis without it")
+
+    def basis_of(self, config: BaseConfig) -> list[str]:
+        """The tasks that others are composed of."""
+        return self.basis or [name for name, task in config.tasks.items() if task.kind == "basic"]
+
+    def targets_of(self, config: BaseConfig) -> list[str]:
+        """The tasks that are decomposed."""
+        if self.targets is not None:
+            return self.targets
+        return [name for name, task in config.tasks.items() if task.kind == "complex"]
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -286,14 +346,225 @@ class Exhibit:
     fig4: Fig4 | None
 
 
+@stage(version=1)
+def correlations(out: Path, needs: Needs, *, seed: int, draws: int) -> None:
+    """Correlate the patterns of all trainings: before, after, of the changes, and of the change rates.
+
+    Writes ``correlations.json``.
+    """
+    from headprint.analysis.comparison import task_correlations
+
+    pairs = {task: before_and_after(folder) for task, folder in needs.items()}
+    found = task_correlations(
+        {task: before for task, (before, _) in pairs.items()},
+        {task: after for task, (_, after) in pairs.items()},
+        bootstrap=bootstrap(seed, draws),
+    )
+    write_json(out / "correlations.json", found.to_dict())
+
+
+@stage(version=1)
+def fit(
+    out: Path,
+    needs: Needs,
+    *,
+    target: str,
+    basis: list[str],
+    method: Method,
+    relative: bool,
+    permutations: int,
+    seed: int,
+    draws: int,
+) -> None:
+    """Compose a target's change of those of the basis, rank all subsets, and discover a basis.
+
+    Writes ``fit.json``.
+    """
+    from headprint.analysis.decomposition.fit import MOST_RANKED, Options, decompose, discover
+
+    pairs = {task: before_and_after(folder) for task, folder in needs.items()}
+    options = Options(method=method, relative=relative, null=permutations, seed=seed)
+    common: dict[str, Any] = {"name": target, "options": options, "bootstrap": bootstrap(seed, draws)}
+    found = decompose(pairs[target], {task: pairs[task] for task in basis}, subsets=len(basis) <= MOST_RANKED, **common)
+    discovered = None
+    if method == "nnls":
+        catalogue = {task: pair for task, pair in pairs.items() if task != target}
+        discovered = discover(pairs[target], catalogue, **common).to_dict()
+    write_json(out / "fit.json", {"decomposition": found.to_dict(), "discovery": discovered})
+
+
+def fit_of(run: Run, fits: Fits, target: str, method: Method) -> Job:
+    """A decomposition of one target in one run."""
+    return fit.job(
+        run.label(target, method),
+        run.tuned,
+        **run.drawing,
+        target=target,
+        basis=fits.basis_of(run.config),
+        method=method,
+        relative=fits.relative,
+        permutations=fits.permutations,
+    )
+
+
+def plan(run: Run) -> Jobs:
+    """Correlations, if there are tasks to correlate; fits, if there is a basis; and the changes that they are of."""
+    fits = run.config.block(Fits) or Fits()
+    jobs: dict[tuple[str, ...], Job] = {}
+    if len(run.tuned) > 1:
+        jobs["correlations",] = correlations.job(run.label("all tasks"), run.tuned, **run.drawing)
+    for target in fits.targets_of(run.config) if fits.basis_of(run.config) else ():
+        for method in fits.methods:
+            jobs["fit", target, method] = fit_of(run, fits, target, method)
+        jobs |= {("changes", task): patterns_of(run, task) for task in run.tuned}
+    return jobs
+
+
+def collect(planned: Sequence[Planned], cache: Cache) -> Exhibit:
+    """All correlations and fits."""
+    matrices = [
+        TaskMatrices(model=each.run.name, seed=each.run.seed, **cache.json(job))
+        for each in planned
+        for (what, *_), job in each.jobs.items()
+        if what == "correlations"
+    ]
+    fits = [
+        _fit(each.run, of[0], of[1], cache.json(job))
+        for each in planned
+        for (what, *of), job in each.jobs.items()
+        if what == "fit"
+    ]
+    changes: dict[tuple[str, int], dict[str, Matrix]] = {
+        (each.run.name, each.run.seed): {
+            of[0]: cache.json(job)["maps"]["change"] for (what, *of), job in each.jobs.items() if what == "changes"
+        }
+        for each in planned
+    }
+    return Exhibit(
+        fig2=_fig2(matrices) if matrices else None,
+        fig3=Fig3(equations=equations(fits, changes)),
+        fig4=_fig4(fits) if fits else None,
+    )
+
+
+def _fig2(matrices: list[TaskMatrices]) -> Fig2:
+    summary = [
+        MeanMatrices(
+            model=own[0].model,
+            tasks=own[0].tasks,
+            seeds=len(own),
+            before=_mean_matrix([each.before.value for each in own]),
+            after=_mean_matrix([each.after.value for each in own]),
+            change=_mean_matrix([each.change.value for each in own]),
+            relative=_mean_matrix([each.relative.value for each in own]),
+        )
+        for own in groups(matrices, "model").values()
+    ]
+    return Fig2(matrices=matrices, summary=summary)
+
+
+def _mean_matrix(matrices: Sequence[Matrix]) -> Matrix:
+    mean = np.array(matrices, dtype=np.float64).mean(axis=0)
+    return [[x if np.isfinite(x) else None for x in row] for row in mean.tolist()]
+
+
+def equations(fits: Sequence[Fit], changes: Mapping[tuple[str, int], Mapping[str, Matrix]]) -> list[Equation]:
+    """For each model, the first fit whose target's parts are known, written out with the changes.
+
+    Args:
+        fits: Those by ``nnls`` come first.
+        changes: Change by task, layers × heads, by model and seed.
+    """
+    found: dict[str, Equation] = {}
+    for each in sorted(fits, key=lambda fit: fit.method != "nnls"):
+        maps = changes[each.model, each.seed]
+        parts = each.named or []
+        subset = next((s for s in each.decomposition.subsets or [] if parts and set(s.tasks) == set(parts)), None)
+        if each.model in found or subset is None:
+            continue
+        weights = {task: subset.weights[task] for task in parts}
+        fitted = sum(weights[task] * np.array(maps[task], dtype=np.float64) for task in parts)
+        found[each.model] = Equation(
+            model=each.model,
+            seed=each.seed,
+            target=each.target,
+            parts=parts,
+            weights=weights,
+            r2=subset.r2,
+            maps={task: maps[task] for task in (*parts, each.target)},
+            fitted=[[x if np.isfinite(x) else None for x in row] for row in np.asarray(fitted).tolist()],
+        )
+    return list(found.values())
+
+
+def _fit(run: Run, target: str, method: str, found: Mapping[str, Any]) -> Fit:
+    """A fit, with the place of the pair that the target is said to be made of."""
+    fits = run.config.block(Fits) or Fits()
+    parts = run.config.tasks[target].parts
+    named = parts if parts and set(parts) <= set(fits.basis_of(run.config)) else None
+    decomposition = parsed(Decomposition, found["decomposition"], f"{run.label(target, method)}: fit")
+    ranked = decomposition.of_size(len(named or ()))
+    return Fit(
+        model=run.name,
+        seed=run.seed,
+        target=target,
+        method=method,  # type: ignore[arg-type]
+        named=named,
+        named_rank=next((i for i, subset in enumerate(ranked, 1) if set(subset.tasks) == set(named or ())), None),
+        decomposition=decomposition,
+        discovery=found["discovery"],
+    )
+
+
+def _fig4(fits: list[Fit]) -> Fig4:
+    summary = [_mean_fit(own) for own in groups(fits, "model", "target", "method").values()]
+    return Fig4(fits=fits, summary=summary, paper=PUBLISHED)
+
+
+def _mean_fit(fits: Sequence[Fit]) -> MeanFit:
+    """What seeds agree on: the pairs."""
+    pairs = [ranked for each in fits if (ranked := each.decomposition.of_size(2))]
+    best = Counter(tuple(sorted(ranked[0].tasks)) for ranked in pairs).most_common(1)
+    named = set(fits[0].named or ())
+    own = [subset for ranked in pairs for subset in ranked if named and set(subset.tasks) == named]
+    gaps = [gap.value for each in fits for gap in each.decomposition.gaps or [] if gap.size == 2]
+    nulls = [each.decomposition.null for each in fits]
+    return MeanFit(
+        model=fits[0].model,
+        target=fits[0].target,
+        method=fits[0].method,
+        seeds=len(fits),
+        best=list(best[0][0]) if best else None,
+        best_in=best[0][1] / len(pairs) if best else None,
+        named_rank=_mean(each.named_rank for each in fits),
+        r2_named=_mean(subset.r2 for subset in own),
+        r2_best_pair=_mean(ranked[0].r2 for ranked in pairs),
+        r2_median_pair=_mean(_median(subset.r2 for subset in ranked) for ranked in pairs),
+        above_median=average(gaps) if gaps else None,
+        null_r2=_mean(null.mean if null else None for null in nulls),
+    )
+
+
+def _mean(values: Iterable[float | None]) -> Estimate:
+    return mean_of(float(value) for value in values if value is not None)
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.median(known)) if known else None
+
+
 _CORRELATION = Scale(label="correlation over heads", diverging=True, limit=1.0)
+
 _CHANGE = Scale(label="change ΔAP (nats)", diverging=True)
+
 _MATRICES = {
     "before": "Before fine-tuning",
     "after": "After",
     "change": "Changes, ΔAP",
     "relative": "Change rates, ΔAP / AP",
 }
+
 _ABOUT = (MODEL, Column("Target"), Column("Fit"))
 
 
@@ -600,6 +871,8 @@ def _beyond_chance(target: str, tasks: Sequence[str], fits: Sequence[Fit]) -> li
 CHAPTER = Chapter(
     name="composition",
     exhibit=Exhibit,
+    plan=plan,
+    collect=collect,
     title="Finding 2: complex tasks are made of basic ones",
     question="Is what fine-tuning on a complex task changes a weighted sum of what its basic tasks change? Nearly all "
     "pairs of tasks fit each other somewhat, so look at how far the best one stands above the rest.",

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path as FilePath
+from typing import Any
 
+import numpy as np
 from pydantic.dataclasses import dataclass
 
-from headprint.study.chapters.chapter import Chapter, Claim, View
+from headprint.base.files import read_json, write_json
+from headprint.study.chapters.chapter import Chapter, Claim, Jobs, Planned, View
 from headprint.study.chapters.common import BY_MODEL, MODEL, distinct, examples, groups, over, spread_of, where
-from headprint.study.estimates import Estimate, number, value_of
+from headprint.study.estimates import Estimate, mean_of, number, value_of, values_of
+from headprint.study.groundwork import Run
+from headprint.study.groundwork.training import bootstrap, matrix, tracked
+from headprint.study.pipeline import Cache, Needs, stage
 from headprint.study.records import STRICT, Matrix
 from headprint.study.verdicts import Check, Evidence, judged_share, sentence
 from headprint.study.views import Chooser, Column, Drawing, Figure, Frames, Lines, Panel, Scale, Series, Table, Text
@@ -90,7 +97,87 @@ class Exhibit:
     fig5: Fig5
 
 
+@stage(version=1)
+def early_change(out: FilePath, needs: Needs, *, seed: int, draws: int) -> None:
+    """The pattern at every tracked step of one training, beside the first.
+
+    Writes ``early_change.json``.
+    """
+    from headprint.analysis.comparison import shape, trajectory
+
+    steps = tracked(needs["train"])
+    sets = list(steps.values())
+    resampled = bootstrap(seed, draws)
+    followed = trajectory(sets, bootstrap=resampled)
+    moved = [each.value for each in followed.mse]
+    trained = read_json(needs["train"] / "trained.json")
+    found = {
+        "n": len(sets[0]),
+        "steps": list(steps),
+        "correlation": [each.to_dict() for each in followed.correlation],
+        "mse": [each.to_dict() for each in followed.mse],
+        "gini": [shape(each, bootstrap=resampled).gini.to_dict() for each in sets],
+        "half_way": next(step for step, x in zip(steps, moved, strict=True) if x >= moved[-1] / 2),
+        "loss": [float(np.mean(each.losses)) for each in sets],
+        "train_loss": [{"step": each["step"], "loss": each["loss"]} for each in trained["log"] if "loss" in each],
+        "patterns": [matrix(each.pattern()) for each in sets],
+    }
+    write_json(out / "early_change.json", found)
+
+
+def plan(run: Run) -> Jobs:
+    """The path of every training."""
+    return {
+        (task,): early_change.job(run.label(task), {"train": tuned}, **run.drawing) for task, tuned in run.tuned.items()
+    }
+
+
+def collect(planned: Sequence[Planned], cache: Cache) -> Exhibit:
+    """All paths; patterns of the first seed only."""
+    runs = []
+    for each in planned:
+        for (task,), job in each.jobs.items():
+            found = cache.json(job)
+            rows_a_step = _rows_a_step(each.run.tuned[task].settings["sft"])
+            if each.run.seed != each.run.config.seeds[0]:
+                found["patterns"] = None
+            runs.append(
+                Path(
+                    model=each.run.name,
+                    task=task,
+                    seed=each.run.seed,
+                    rows_seen=[step * rows_a_step for step in found["steps"]],
+                    **found,
+                )
+            )
+    return Exhibit(fig5=Fig5(runs=runs, summary=[_mean_path(own) for own in groups(runs, "model", "task").values()]))
+
+
+def _rows_a_step(sft: dict[str, Any]) -> int:
+    """Rows behind one optimizer step, by the fields of ``SFTConfig`` that the training was given."""
+    return int(sft.get("per_device_train_batch_size", 8)) * int(sft.get("gradient_accumulation_steps", 1))
+
+
+def _mean_path(own: Sequence[Path]) -> MeanPath:
+    steps = [step for step in own[0].steps if all(step in path.steps for path in own)]
+
+    def mean(followed: Sequence[tuple[Path, list[Estimate]]]) -> list[Estimate]:
+        columns = ([estimates[path.steps.index(step)] for path, estimates in followed] for step in steps)
+        return [column[0] if len(column) == 1 else mean_of(values_of(column)) for column in columns]
+
+    return MeanPath(
+        model=own[0].model,
+        task=own[0].task,
+        seeds=len(own),
+        steps=steps,
+        correlation=mean([(path, path.correlation) for path in own]),
+        mse=mean([(path, path.mse) for path in own]),
+        gini=mean([(path, path.gini) for path in own]),
+    )
+
+
 _EARLY = 1 / 3
+
 _SEEN = 3
 """Measured steps that the first third must hold to tell early from late."""
 
@@ -241,6 +328,8 @@ def _median(values: Iterable[float | None]) -> float | None:
 CHAPTER = Chapter(
     name="early_change",
     exhibit=Exhibit,
+    plan=plan,
+    collect=collect,
     title="Finding 3: few samples suffice",
     question="How soon does the pattern leave the place where it was before training?",
     views=_views,

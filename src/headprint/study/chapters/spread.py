@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 from pydantic.dataclasses import dataclass
 
+from headprint.base.files import write_json
 from headprint.patterns.statistics import correlation
-from headprint.study.chapters.chapter import Chapter, Claim, View
+from headprint.study.chapters.chapter import Chapter, Claim, Jobs, Planned, View
 from headprint.study.chapters.common import (
     BY_MODEL,
     MODEL,
@@ -21,6 +23,9 @@ from headprint.study.chapters.common import (
     where,
 )
 from headprint.study.estimates import Estimate, mean_of, number, value_of, values_of, written
+from headprint.study.groundwork import Run
+from headprint.study.groundwork.training import before_and_after, bootstrap, matrix
+from headprint.study.pipeline import Cache, Job, Needs, stage
 from headprint.study.records import STRICT, Matrix
 from headprint.study.verdicts import Check, Evidence, judged, judged_share, listed, sentence
 from headprint.study.views import (
@@ -129,12 +134,77 @@ class Exhibit:
     fig1: Fig1
 
 
+@stage(version=1)
+def spread(out: Path, needs: Needs, *, seed: int, draws: int) -> None:
+    """The patterns before and after one training, and their shapes.
+
+    Writes ``spread.json``.
+    """
+    from headprint.analysis.comparison import shape_change
+
+    first, last = before_and_after(needs["train"])
+    change = shape_change(first, last, bootstrap=bootstrap(seed, draws)).to_dict()
+    before, after = first.pattern(), last.pattern()
+    found = {
+        "n": len(first),
+        "shapes": {phase: change[phase] for phase in ("before", "after", "change")},
+        "maps": {"before": matrix(before), "after": matrix(after), "change": matrix(after - before)},
+    }
+    write_json(out / "spread.json", found)
+
+
+def patterns_of(run: Run, task: str) -> Job:
+    """The patterns of one of a run's trainings."""
+    return spread.job(run.label(task), {"train": run.tuned[task]}, **run.drawing)
+
+
+def plan(run: Run) -> Jobs:
+    """The patterns of every training."""
+    return {(task,): patterns_of(run, task) for task in run.tuned}
+
+
+def collect(planned: Sequence[Planned], cache: Cache) -> Exhibit:
+    """All patterns and their shapes."""
+    rows, maps = [], []
+    for each in planned:
+        for (task,), job in each.jobs.items():
+            found = cache.json(job)
+            rows.append(ShapeRow(model=each.run.name, task=task, seed=each.run.seed, n=found["n"], **found["shapes"]))
+            maps.append(Maps(model=each.run.name, task=task, seed=each.run.seed, n=found["n"], **found["maps"]))
+    summary = [
+        MeanShape(
+            model=own[0].model,
+            task=own[0].task,
+            seeds=len(own),
+            before=_mean_shape([row.before for row in own]),
+            after=_mean_shape([row.after for row in own]),
+            change=_mean_shape([row.change for row in own]),
+        )
+        for own in groups(rows, "model", "task").values()
+    ]
+    return Exhibit(table1=Table1(rows=rows, summary=summary, paper=PUBLISHED), fig1=Fig1(maps=maps))
+
+
+def _mean_shape(shapes: Sequence[Shape]) -> Shape:
+    """The mean of each statistic over seeds; of a single seed its own."""
+    if len(shapes) == 1:
+        return shapes[0]
+    return Shape(
+        gini=mean_of(values_of(shape.gini for shape in shapes)),
+        cv=mean_of(values_of(shape.cv for shape in shapes)),
+        kurtosis=mean_of(values_of(shape.kurtosis for shape in shapes)),
+    )
+
+
 _LEVELS = Scale(label="level (nats)")
+
 _CHANGES = Scale(label="change (nats)", diverging=True)
+
 MERELY_A_FALL = 0.9
 """The correlation of a change with minus the level before from which on the change tells nothing of its own."""
 
 _STATISTICS = {"gini": "Gini coefficient", "cv": "Coefficient of variation", "kurtosis": "Excess kurtosis"}
+
 _SHORT = {"gini": "Gini", "cv": "CV", "kurtosis": "Kurtosis"}
 
 
@@ -288,6 +358,8 @@ def _parts(cells: Sequence[MeanShape]) -> Iterator[list[Shape]]:
 CHAPTER = Chapter(
     name="spread",
     exhibit=Exhibit,
+    plan=plan,
+    collect=collect,
     title="Finding 1: activation spreads",
     question="Does a task use a few heads, and do more of them share the work after fine-tuning? Lower Gini, "
     "coefficient of variation and kurtosis mean a more even pattern.",

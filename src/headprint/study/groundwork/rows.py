@@ -1,4 +1,4 @@
-"""A task's rows: read, put into TRL's prompt/completion by templates, and dealt into train, reserve, probe and test."""
+"""A task's rows: read, put into TRL's prompt/completion by templates, split into train, reserve, probe and test."""
 
 from __future__ import annotations
 
@@ -13,20 +13,61 @@ from jinja2 import StrictUndefined, TemplateError, UndefinedError
 from jinja2.sandbox import SandboxedEnvironment
 
 from headprint.base.errors import InputError
-from headprint.base.files import write_atomically
+from headprint.base.files import write_json_lines
 from headprint.data import read_rows, row_id
-from headprint.study.config import TaskConfig
+from headprint.study.groundwork.settings import TaskConfig
+from headprint.study.pipeline import Needs, stage
 
 TaskRow = dict[str, Any]
 
 MOST = 50_000
 """Rows of one source that are looked at; samples are drawn from these."""
 
+READ_FIELDS = ("train_split", "test_split", "prompt", "completion", "columns", "keep")
+"""The fields of a task that decide its rows, beside what is in the sources."""
 
-def deal(
+
+@stage(version=1, ignores={"data", "test_data"})
+def rows(
+    out: Path,
+    needs: Needs,
+    *,
+    task: dict[str, Any],
+    data: str,
+    test_data: str | None,
+    content: str,
+    held_out: str | None,
+    divided: bool,
+    name: str,
+    seed: int,
+    parts: list[str],
+    train: int = 0,
+    reserve: int | None = 0,
+    probe: int = 0,
+    test: int = 0,
+) -> None:
+    """Split a task's rows, and write the parts that are asked for, as ``PART.jsonl``.
+
+    What is in the sources decides the key, by the hashes ``content`` and ``held_out`` and by whether one source is
+    ``divided``; where they are does not.
+    """
+    found = split_rows(
+        TaskConfig(data=data, test=test_data, **task),
+        name,
+        train=train,
+        reserve=reserve,
+        probe=probe,
+        test=test,
+        seed=seed,
+    )
+    for part in parts:
+        write_json_lines(out / f"{part}.jsonl", found[part])
+
+
+def split_rows(
     task: TaskConfig, name: str, *, train: int, reserve: int | None, probe: int, test: int, seed: int
 ) -> dict[str, list[TaskRow]]:
-    """Draw a task's rows.
+    """Draw a task's rows and split them.
 
     Args:
         task: Where they are and what becomes of them.
@@ -43,7 +84,7 @@ def deal(
     Raises:
         InputError: There are too few, a column is missing, or a template fails.
     """
-    dealt: dict[str, list[TaskRow]] = {}
+    parts: dict[str, list[TaskRow]] = {}
     rng = random.Random(f"{name} {seed}")
     own = shuffled(task, name, task.data, task.train_split, rng)
     if one_source(task):
@@ -52,11 +93,11 @@ def deal(
         held = shuffled(task, name, task.test or task.data, task.test_split, rng) if probe + test else []
         seen = {_text(row) for row in own}
         held = [row for row in held if _text(row) not in seen]
-    dealt["train"] = _take(own, train, f"{name}: {task.data}", "train")
-    dealt["reserve"] = own if reserve is None else own[: max(reserve, train)]
-    dealt["probe"] = _take(held, probe, f"{name}: {task.test or task.data}", "probe")
-    dealt["test"] = _take(held[probe:], test, f"{name}: {task.test or task.data}", "test")
-    return dealt
+    parts["train"] = _take(own, train, f"{name}: {task.data}", "train")
+    parts["reserve"] = own if reserve is None else own[: max(reserve, train)]
+    parts["probe"] = _take(held, probe, f"{name}: {task.test or task.data}", "probe")
+    parts["test"] = _take(held[probe:], test, f"{name}: {task.test or task.data}", "test")
+    return parts
 
 
 def one_source(task: TaskConfig) -> bool:
@@ -75,16 +116,6 @@ def shuffled(task: TaskConfig, name: str, source: str, split: str, rng: random.R
     rows = list(_formed(task, name, source, split))
     rng.shuffle(rows)
     return rows
-
-
-def write(rows: list[TaskRow], path: Path) -> None:
-    """Write rows as JSONL."""
-    write_atomically(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
-
-
-def read(path: Path) -> list[TaskRow]:
-    """Read what :func:`write` wrote."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def _formed(task: TaskConfig, name: str, source: str, split: str) -> Iterator[TaskRow]:

@@ -9,12 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from headprint.base.errors import InputError
+from headprint.base.files import write_json_lines
 from headprint.evaluation.parsing import choices_of, right_choice
 from headprint.evaluation.scorers import get_scorer
-from headprint.study import configfile
-from headprint.study import rows as data
 from headprint.study.config import StudyConfig, TaskConfig, builtin, load, parse
+from headprint.study.groundwork.rows import split_rows
 from headprint.study.run import study
 from support import paper_rows
 from support.toy_models import toy_model
@@ -40,16 +39,17 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for source in paper_rows.SCHEMAS:
         where = local(source, folder)
         if source == "mathbench.jsonl":
-            data.write(paper_rows.rows(source, "train", 40), where)
+            write_json_lines(where, paper_rows.rows(source, "train", 40))
         else:
             where.mkdir()
             for split in ("train", "validation", "test"):
-                data.write(paper_rows.rows(source, split, 40), where / f"{split}.jsonl")
+                write_json_lines(where / f"{split}.jsonl", paper_rows.rows(source, split, 40))
     return folder
 
 
 def local(source: str, hub: Path) -> Path:
-    return hub / source.replace("/", "--").replace(":", "-")
+    name = Path(source).name if Path(source).is_absolute() else source
+    return hub / name.replace("/", "--").replace(":", "-")
 
 
 def small(config: StudyConfig, hub: Path, models: dict[str, str], tasks: set[str]) -> dict[str, Any]:
@@ -98,8 +98,8 @@ def test_settings_are_those_of_trl_and_peft() -> None:
     for name in builtin():
         config = load(name)
         for model in config.models.values():
-            for stage in ({}, config.scarce_sft, config.mixtures.first, config.selections.first):
-                resolve({**config.sft, **stage, **model.sft})
+            for step in ({}, config.scarce_sft, config.mixtures.first, config.selections.first):
+                resolve({**config.sft, **step, **model.sft})
             assert model.lora is None or lora_config(model.lora).r == 16
             assert model.lora is None or model.dtype == "bfloat16"
 
@@ -109,7 +109,7 @@ def test_a_task_asks_what_its_scorer_can_judge(name: str, hub: Path, tmp_path: P
     """Templates make TRL's rows of the hub's columns, and the completion itself is judged right."""
     task = _with_mathbench(tmp_path).tasks[name]
     made = TaskConfig(**{**_plain(task), "data": str(local(task.data, hub))})
-    dealt = data.deal(made, name, train=8, reserve=None, probe=3, test=3, seed=0)
+    dealt = split_rows(made, name, train=8, reserve=None, probe=3, test=3, seed=0)
     for row in [row for part in dealt.values() for row in part]:
         assert row["prompt"].startswith("Question: ")
         assert row["prompt"].endswith("\nAnswer:")
@@ -127,7 +127,7 @@ def test_a_task_asks_what_its_scorer_can_judge(name: str, hub: Path, tmp_path: P
 
 def test_the_code_does_not_repeat_the_question(hub: Path) -> None:
     task = load("llama-3-8b").tasks["codesearchnet"]
-    dealt = data.deal(
+    dealt = split_rows(
         TaskConfig(**{**_plain(task), "data": str(local(task.data, hub))}),
         "codesearchnet", train=8, reserve=0, probe=0, test=0, seed=0,
     )  # fmt: skip
@@ -140,7 +140,7 @@ def test_the_code_does_not_repeat_the_question(hub: Path) -> None:
 def test_the_pool_is_english_and_of_one_turn(hub: Path) -> None:
     pool = load("gemma-7b").selections.pool
     made = TaskConfig(**{**_plain(pool), "data": str(local(pool.data, hub))})
-    dealt = data.deal(made, "pool", train=12, reserve=0, probe=0, test=0, seed=0)
+    dealt = split_rows(made, "pool", train=12, reserve=0, probe=0, test=0, seed=0)
     for row in dealt["train"]:
         assert row["langdetect"] == "en"
         assert len(row["conversations"]) == 2
@@ -154,7 +154,7 @@ def test_from_end_to_end(name: str, hub: Path, tmp_path: Path) -> None:
     """A model's study as configured, by LoRA in bfloat16: of all tasks for one model, of three for the others."""
     tasks = TASKS if name == "llama-3-8b" else FEW
     config = parse(small(load(name), hub, {name: toy(name, tmp_path / "model")}, tasks))
-    results = study(config, tmp_path / "out", workers=1)
+    results = study(config, tmp_path / "out", workers=1).to_json()
     check(results, config, name)
     adapters = list((tmp_path / "out" / "cache").glob("train-*/model/adapter_config.json"))
     assert len(adapters) == len(tasks) + 2 * 2  # each task, and two stages for the mixture and for the selection
@@ -170,7 +170,7 @@ def test_all_weights_and_mathbench(hub: Path, tmp_path: Path) -> None:
     content = small(given, hub, {"llama-3-8b": toy("llama-3-8b", tmp_path / "model")}, tasks)
     config = parse({**content, "selections": None})
     assert config.mixtures.targets == ["sgsm", "mathbench"]
-    results = study(config, tmp_path / "out", workers=1)
+    results = study(config, tmp_path / "out", workers=1).to_json()
     check(results, config, "llama-3-8b")
     weights = list((tmp_path / "out" / "cache").glob("train-*/model/model.safetensors"))
     assert len(weights) == len(tasks) + 2 * 2
@@ -212,47 +212,3 @@ def _plain(task: TaskConfig) -> dict[str, Any]:
     from dataclasses import asdict
 
     return asdict(task)
-
-
-class TestExtends:
-    def test_merges_field_by_field(self) -> None:
-        under = {"a": {"x": 1, "y": {"z": [1, 2]}}, "b": 1, "c": {"k": 1}}
-        over = {"a": {"y": {"z": [3], "w": None}}, "b": {"n": 2}, "c": None}
-        merged = configfile.merge(under, over)
-        assert merged == {"a": {"x": 1, "y": {"z": [3], "w": None}}, "b": {"n": 2}, "c": None}
-        assert under["a"] == {"x": 1, "y": {"z": [1, 2]}}
-
-    def test_later_goes_over_earlier(self, tmp_path: Path) -> None:
-        (tmp_path / "one.yaml").write_text("a: 1\nb: 1\nc: 1\n")
-        (tmp_path / "two.yaml").write_text("extends: one.yaml\nb: 2\nc: 2\n")
-        (tmp_path / "three.yaml").write_text("c: 3\nd: 3\n")
-        (tmp_path / "all.yaml").write_text("extends: [two.yaml, three.yaml]\nd: 4\n")
-        assert configfile.read(tmp_path / "all.yaml") == {"a": 1, "b": 2, "c": 3, "d": 4}
-
-    def test_twice_is_no_circle(self, tmp_path: Path) -> None:
-        (tmp_path / "base.yaml").write_text("a: 1\n")
-        for name in ("one", "two"):
-            (tmp_path / f"{name}.yaml").write_text(f"extends: base.yaml\n{name}: 1\n")
-        (tmp_path / "all.yaml").write_text("extends: [one.yaml, two.yaml]\n")
-        assert configfile.read(tmp_path / "all.yaml") == {"a": 1, "one": 1, "two": 1}
-
-    def test_a_circle_is_told(self, tmp_path: Path) -> None:
-        (tmp_path / "one.yaml").write_text("extends: two.yaml\n")
-        (tmp_path / "two.yaml").write_text("extends: one.yaml\n")
-        with pytest.raises(InputError, match=r"one\.yaml extends two\.yaml extends one\.yaml"):
-            load(tmp_path / "one.yaml")
-
-    @pytest.mark.parametrize(
-        ("text", "message"),
-        [
-            ("extends: llama-3-8", "did you mean 'llama-3-8b'"),
-            ("extends: {a: 1}", "wants the name of a config"),
-            ("extends: [1]", "wants the name of a config"),
-            ("extends: list.yaml", "is no mapping"),
-        ],
-    )
-    def test_a_wrong_one_is_told(self, text: str, message: str, tmp_path: Path) -> None:
-        (tmp_path / "list.yaml").write_text("- 1\n")
-        (tmp_path / "own.yaml").write_text(text)
-        with pytest.raises(InputError, match=message):
-            load(tmp_path / "own.yaml")
