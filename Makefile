@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 # Two workers with one thread each: on two cores, more threads only get in each other's way.
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
-.PHONY: demo test lint types docs clean
+.PHONY: demo test numerics lint types docs clean
 .DEFAULT_GOAL := demo
 
 $(READY): pyproject.toml constraints.txt
@@ -26,6 +26,10 @@ demo: $(READY)
 
 test: $(READY)
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist worksteal
+
+# The numeric tests as other processors would compute them: 16 runs of about three minutes.
+numerics: $(READY)
+	$(BIN)/python tests/numerics.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

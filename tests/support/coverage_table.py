@@ -65,14 +65,17 @@ def page(rows: list[walk.Row]) -> str:
         "",
         summary(rows),
         "",
-        "- **Errors** are the largest difference over the largest level: float32 and float64 within eager "
-        "attention, and the family's default kernel on a padded batch against eager attention on single rows.",
+        "- **Errors** are the largest difference over the largest level. *float32*: within eager attention, one row "
+        "at a time. *other kernel, batch*: the family's default kernel on a padded batch against eager attention on "
+        "single rows, in float32. *float64*: the largest of both, and of what the rest of a batch changes, with every "
+        "step that the model's code takes in float32 (norms, rotary angles, softmax, routers) in float64 as well.",
         "- **Refused** families raise `UnsupportedModel` with the reason; nothing is measured.",
         "- Layers of hybrid models that have no softmax attention over the text's own tokens (linear attention, state "
         "spaces, convolutions, cross-attention) are rows of NaN, never zeros.",
         "- Vision and audio towers, encoders and cross-attention are not measured.",
-        "- A family, a class or a version of transformers that is not in this table is verified by itself before its "
-        "first use, and refused if it is not exact; `headprint verify MODEL` does the same on demand.",
+        "- A family, a class or a version of transformers that is not in this table, and a model that was patched (a "
+        "hook, a forward or a module of another library, an edited source file), is verified before its first use, and "
+        "refused if it is not exact; `headprint verify MODEL` does the same on demand.",
         "",
         "| family | class | status | kernel | float32 | float64 | other kernel, batch | note |",
         "|---|---|---|---|---|---|---|---|",

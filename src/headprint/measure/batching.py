@@ -68,21 +68,6 @@ class Budget:
             torch.cuda.empty_cache()
 
 
-def take(longest: int, left: int, budget: int, rows: int | None = None) -> int:
-    """How many of the next rows make a batch.
-
-    Args:
-        longest: Tokens of the longest of them.
-        left: Rows there are.
-        budget: Tokens at most, padding included.
-        rows: Rows at most.
-
-    Returns:
-        1 at least: a row longer than the budget is a batch of its own.
-    """
-    return max(1, min(budget // longest, left, rows or left))
-
-
 class OutOfMemory(InputError):
     """A batch that cannot be split any further does not fit in memory.
 
@@ -130,7 +115,8 @@ def in_batches(
     if not as_given:
         left.sort(key=lambda i: -lengths[i])
     while left:
-        chosen = left[: rows if as_given else take(lengths[left[0]], len(left), budget.tokens, rows)]
+        fitting = max(1, budget.tokens // lengths[left[0]])  # a row longer than the budget is a batch of its own
+        chosen = left[: rows if as_given else min(fitting, rows or fitting)]
         longest = max(lengths[i] for i in chosen)
         tokens = len(chosen) * longest
         try:

@@ -82,8 +82,8 @@ class Timing:
         seconds: Median over rounds for all of its examples.
         tokens_per_second: Real tokens, padding not counted.
         ratio: Median over rounds of this contender's time per real token over headprint's in the same round.
-        ratio_low: Smallest of those.
-        ratio_high: Largest.
+        ratio_low: Smallest ratio of any round.
+        ratio_high: Largest ratio of any round.
         peak_bytes: Peak device memory above the weights, median; None off CUDA.
     """
 

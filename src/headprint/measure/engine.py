@@ -1,4 +1,4 @@
-"""One shard of examples through the model: longest first, batches that fit, results in input order."""
+"""One shard of examples through the model, in batches that fit; results in input order."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Engine:
         budget: Tokens per batch.
         placement: Where the absolute value goes.
         loss: Which loss is differentiated.
-        rows: Examples per batch at most; under the batch-mean loss exactly so many, in input order.
+        rows: Examples per batch at most; exactly this many, in input order, under the batch-mean loss.
     """
 
     model: nn.Module
@@ -49,7 +49,7 @@ class Engine:
 
         Args:
             examples: n examples.
-            advance: Told of each finished batch.
+            advance: Called after each batch with its examples and real tokens.
 
         Returns:
             ids, levels (n, L, H) float32 with NaN where there is no head, mean losses (n,), supervised tokens (n,), and

@@ -38,7 +38,7 @@ def split_head(model: nn.Module) -> tuple[nn.Module, Callable[[Tensor], Tensor]]
 
     Returns:
         The body, and a function from hidden states (n, d) to logits (n, V) that runs the model's own forward with the
-        body's place taken by those hidden states; it raises :class:`BodyNotCalled` if that forward does not ask the
+        body's place taken by those hidden states; it raises :class:`BodyNotCalled` if that forward does not call the
         body. None if the model does not name its body.
     """
     causal = unwrap(model)
@@ -103,7 +103,7 @@ def backward(
     """Run the model on a batch and the backward of Σ weight · (token loss) through its body.
 
     Args:
-        model: A causal language model with frozen weights and something in its graph that wants a gradient.
+        model: A causal language model with frozen weights and something in its graph that requires a gradient.
         inputs: ``input_ids`` (B, T) and what else the forward takes.
         labels: (B, T), unshifted as in transformers; -100 where no loss.
         weights: What one token's loss counts, (B, T); read where ``labels`` are set.

@@ -3,7 +3,7 @@
 This is the paper's Eq. 2 (arXiv 2409.15820) as it is written: Σ_ij A_ij · ∂L/∂A_ij, with eager attention, the very
 matrices that the model multiplies with its values, full logits and a plain cross-entropy. It shares no arithmetic with
 the fast path (:mod:`headprint.measure.tap`, :mod:`headprint.measure.loss`), no batching and no padding, and exists to
-hold that path to account. Memory is O(T²) per head.
+check that path. Memory is O(T²) per head.
 
 Compare within one kernel: eager attention takes its softmax in float32 even in a float64 model.
 """
@@ -31,7 +31,7 @@ def materialised_levels(
     """Signed activation levels by the definition.
 
     Args:
-        model: A causal language model; its parameters' flags, mode and kernel are put back as they were.
+        model: A causal language model; its parameters' flags, mode and kernel are restored.
         examples: Token ids (T,) and labels (T,) of each, labels -100 where no loss; unshifted, unpadded.
         heads: The heads, if they are located already.
 
@@ -39,7 +39,7 @@ def materialised_levels(
         (B, L, H) in the model's dtype, float32 at least, NaN where a layer has no softmax attention or no such head.
 
     Raises:
-        UnsupportedModel: The model does not give its attention matrices away.
+        UnsupportedModel: The model does not return its attention matrices.
     """
     model = unwrap(model)
     heads = heads or locate(model)
@@ -72,11 +72,11 @@ def _forward(model: nn.Module, input_ids: Tensor, sites: Sequence[HeadSite]) -> 
     if kernel(model) == "eager":
         ways.append({"output_attentions": True})
     for way in ways:
-        with _Attentions(sites) as kept:
+        with _Attentions(sites) as seen:
             logits = model(input_ids=input_ids[None], use_cache=False, **way).logits[0]
-        missing = [site for site in sites if not kept.by_layer.get(site.layer)]
+        missing = [site for site in sites if not seen.by_layer.get(site.layer)]
         if not missing:
-            return logits, kept.by_layer
+            return logits, seen.by_layer
     raise UnsupportedModel(f"{missing[0].name}: its attention module returns no attention matrix under eager attention")
 
 

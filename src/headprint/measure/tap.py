@@ -8,7 +8,7 @@ arXiv 2409.15820) is a sum over T tokens::
 
 and no attention matrix is needed: the number is exact under any attention kernel. The right-hand side is also the
 derivative of the loss with respect to a gate of one that multiplies the head's output (Michel et al. 2019), which is
-how it is read here: every head of every example gets such a gate, the only leaf of the graph that wants a gradient.
+how it is read here: every head of every example gets such a gate, the only leaf of the graph that requires a gradient.
 Autograd then does nothing that is not needed: no parameter's gradient, and nothing below the first layer's heads.
 """
 

@@ -43,7 +43,7 @@ TOLERANCE = dict(zip(_PRECISIONS, (1e-6, 1e-5, 5e-2, 5e-2), strict=True))
 
 ACROSS = dict(zip(_PRECISIONS, (1e-5, 1e-3, inf, inf), strict=True))
 """The same between kernels and shapes, which round differently: eager attention's softmax is float32 even in a float64
-model, and in half precision another rounding may send a token to another expert, so there it is told but not judged."""
+model. In half precision another rounding may send a token to another expert, so there the error is only reported."""
 
 IN_BATCH = dict(zip(_PRECISIONS, (1e-6, 1e-5, 5e-2, 5e-2), strict=True))
 """How much the other rows and the padding of a batch may change an example's levels; most models: not a bit."""
@@ -124,18 +124,18 @@ def verify(
             alone = torch.cat([_tapped(model, heads, [example]) for example in examples])
         batch = _tapped(model, heads, examples)
         shortest = min(examples, key=lambda example: len(example[0]))
-        company = [_in_company(model, heads, shortest, seed) for seed in (1, 2)]
+        beside_others = [_beside_others(model, heads, shortest, seed) for seed in (1, 2)]
     except UnsupportedModel as error:
         return Verification(exact=False, reason=str(error), **about)
     except Exception as error:  # whatever a model does on a plain batch, it is not known to be exact
         return Verification(exact=False, reason=f"the check itself failed: {type(error).__name__}: {error}", **about)
 
-    within, across, in_batch = _error(alone, reference), _error(batch, reference), _error(*company)
+    within, across, in_batch = _error(alone, reference), _error(batch, reference), _error(*beside_others)
     if not within <= limit:
         reason = f"differs from the materialised attention times its gradient by {within:.1e} of the largest level"
     elif not in_batch <= IN_BATCH[dtype]:
         reason = f"an example's levels depend on other rows or on its padding, by {in_batch:.1e}: "
-        reason += _without_mask(causal) or "not a causal model, or one that wants left padding"
+        reason += _without_mask(causal) or "not a causal model, or one that needs left padding"
     elif not across <= ACROSS[dtype]:
         reason = f"kernel {kernel(model)} on a padded batch differs from eager attention on single rows by {across:.1e}"
     else:
@@ -291,7 +291,7 @@ def _tapped(model: nn.Module, heads: HeadMap, examples: Sequence[tuple[Tensor, T
     return out
 
 
-def _in_company(model: nn.Module, heads: HeadMap, example: tuple[Tensor, Tensor], seed: int) -> Tensor:
+def _beside_others(model: nn.Module, heads: HeadMap, example: tuple[Tensor, Tensor], seed: int) -> Tensor:
     """Levels of one example whose padding and whose batch mate are random tokens, (1, L, H)."""
     ids, labels = example
     length = len(ids) + 3
