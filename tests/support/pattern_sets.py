@@ -35,7 +35,8 @@ def stored(levels: PatternSet, directory, size: int = 2) -> PatternSet:
     """The same set as a directory of small shards."""
     _, layers, heads = levels.shape
     provenance = levels.provenance
-    with PatternSetWriter(directory, layers=layers, heads=heads, settings={}, provenance=provenance) as writer:
+    shape = {"layers": layers, "heads": heads, "directions": levels.directions}
+    with PatternSetWriter(directory, **shape, settings={}, provenance=provenance) as writer:
         for index, start in enumerate(range(0, len(levels), size)):
             part = slice(start, start + size)
             writer.write(
@@ -44,6 +45,7 @@ def stored(levels: PatternSet, directory, size: int = 2) -> PatternSet:
                 levels.values[part],
                 levels.losses[part],
                 levels.tokens[part],
+                levels.sketches[part] if levels.directions else None,
             )
         writer.close({})
     return PatternSet.load(directory)

@@ -9,18 +9,18 @@ command line then know its name.
 """
 
 from headprint.analysis.selection.choosing import PICKS, Selection, choose, select
-from headprint.analysis.selection.inputs import LevelVectors, SelectionInputs
+from headprint.analysis.selection.inputs import SelectionInputs, Vectors
 from headprint.analysis.selection.rows import rows_of
 from headprint.analysis.selection.scoring import SELECTORS, ScoreMatrix, Selector, score
 
 __all__ = [
     "PICKS",
     "SELECTORS",
-    "LevelVectors",
     "ScoreMatrix",
     "Selection",
     "SelectionInputs",
     "Selector",
+    "Vectors",
     "choose",
     "rows_of",
     "score",

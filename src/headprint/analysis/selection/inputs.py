@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from headprint.base.shapes import Values
 
 
-class LevelVectors(NamedTuple):
-    """Levels as vectors over the P heads that all examples have.
+class Vectors(NamedTuple):
+    """Examples as vectors of P numbers: levels over the heads that all examples have, or components of head gradients.
 
     Attributes:
         queries: (Q, P).
@@ -92,7 +92,7 @@ class SelectionInputs:
         """Q names; a pattern is called ``"pattern"``."""
         return self.query.ids if isinstance(self.query, PatternSet) else ["pattern"]
 
-    def level_vectors(self) -> LevelVectors:
+    def level_vectors(self) -> Vectors:
         """Return the levels of queries and pool, as :attr:`levels` and :attr:`signed` say.
 
         Raises:
@@ -122,7 +122,43 @@ class SelectionInputs:
                 start += len(block)
                 yield (vectors - shift) / unit
 
-        return LevelVectors((queries - shift) / unit, pool())
+        return Vectors((queries - shift) / unit, pool())
+
+    def sketch_vectors(self) -> Vectors:
+        """Return the sketches of head gradients, each head in units of its root mean square over the pool.
+
+        That unit does what Adam does to an update: heads whose gradients are large everywhere do not drown the others.
+        Heads that have no gradient in any example are left out. The mean over queries is that of their gradients, which
+        is the gradient of their mean loss.
+
+        Raises:
+            InputError: A set has no sketches, their directions differ, or a number of an example is missing.
+        """
+        query = self.query
+        if not isinstance(query, PatternSet):
+            raise InputError("head gradients are compared with examples: give the query as a pattern set")
+        for name, levels in (("the query", query), ("the pool", self.pool)):
+            if not levels.directions:
+                raise InputError(f"{name} has no head gradients: extract it with sketch=K (--sketch K)")
+        made = [(each.directions, each.provenance.get("sketch_seed")) for each in (query, self.pool)]
+        if made[0] != made[1]:
+            told = " and ".join(f"{size} with seed {seed}" for size, seed in made)
+            raise InputError(f"the directions of query and pool differ ({told}): extract both with one sketch and seed")
+        if query.shape[1:] != self.pool.shape[1:]:
+            raise InputError(f"shapes differ: {query.shape[1:]} and {self.pool.shape[1:]} (layers, heads)")
+        squares = sum((block.astype(np.float64) ** 2).sum(axis=0).mean(axis=-1) for block in self.pool.iter_sketches())
+        unit = np.sqrt(squares / len(self.pool))
+        if not (mask := unit > 0).any():  # NaN, a layer without attention, is not
+            raise InputError("no head has a gradient in any example of the pool: check the model's loss")
+
+        def scaled(block: Values) -> Values:
+            vectors: Values = (block[:, mask] / unit[mask, None]).reshape(len(block), -1)
+            return vectors
+
+        queries = np.concatenate([scaled(block) for block in query.iter_sketches()])
+        if self.mean_query:
+            queries = queries.mean(axis=0, keepdims=True)
+        return Vectors(queries, (scaled(block) for block in self.pool.iter_sketches()))
 
     def rows_of_query(self) -> list[dict[str, Any]]:
         """Return the rows of the target.

@@ -30,6 +30,7 @@ SELECTORS: Registry[Selector] = Registry(
     {
         "correlation": "headprint.analysis.selection.selectors:correlation",
         "cosine": "headprint.analysis.selection.selectors:cosine",
+        "head-gradient": "headprint.analysis.selection.selectors:head_gradient",
         "random": "headprint.analysis.selection.selectors:random",
     },
 )

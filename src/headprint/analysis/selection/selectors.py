@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headprint.analysis.selection.inputs import SelectionInputs
+from headprint.analysis.selection.inputs import SelectionInputs, Vectors
 
 if TYPE_CHECKING:
     from headprint.base.shapes import Values
@@ -15,12 +15,21 @@ if TYPE_CHECKING:
 
 def correlation(inputs: SelectionInputs) -> Values:
     """Pearson correlation of levels over the heads (the paper's choice); NaN for constant levels."""
-    return _by_levels(inputs, lambda queries, pool: _cosine(_centered(queries), _centered(pool)))
+    return _scores(inputs, inputs.level_vectors(), lambda queries, pool: _cosine(_centered(queries), _centered(pool)))
 
 
 def cosine(inputs: SelectionInputs) -> Values:
     """Cosine of the angle between levels; NaN for levels that are 0 everywhere."""
-    return _by_levels(inputs, _cosine)
+    return _scores(inputs, inputs.level_vectors(), _cosine)
+
+
+def head_gradient(inputs: SelectionInputs) -> Values:
+    """Cosine of the angle between head gradients: does training on the row lower the target's loss?
+
+    To first order, a step of the heads on x lowers the loss of y by ⟨G(x), G(y)⟩ (:mod:`headprint.measure.sketch`);
+    each head is scaled by its root mean square over the pool, and long rows count no more than short ones.
+    """
+    return _scores(inputs, inputs.sketch_vectors(), _cosine)
 
 
 def random(inputs: SelectionInputs) -> Values:
@@ -31,8 +40,8 @@ def random(inputs: SelectionInputs) -> Values:
     return scores
 
 
-def _by_levels(inputs: SelectionInputs, compare: Callable[[Values, Values], Values]) -> Values:
-    queries, pool = inputs.level_vectors()
+def _scores(inputs: SelectionInputs, vectors: Vectors, compare: Callable[[Values, Values], Values]) -> Values:
+    queries, pool = vectors
     scores = np.empty((len(queries), len(inputs.pool)), dtype=np.float32)
     start = 0
     for block in pool:

@@ -33,7 +33,7 @@ def select(
         str,
         typer.Option(
             metavar="NAME",
-            help="correlation, cosine, random, or one that another package adds.",
+            help="correlation or cosine of levels, head-gradient, random, or one that a package adds.",
             rich_help_panel=_SCORES,
         ),
     ] = "correlation",

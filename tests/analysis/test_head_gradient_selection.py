@@ -1,0 +1,118 @@
+"""Selection by head gradients: against a plain loop, over files, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from headprint.analysis.selection import SelectionInputs, score, select
+from headprint.base.errors import InputError
+from headprint.patterns import PatternSet
+from support.pattern_sets import stored
+
+LAYERS, HEADS, K = 3, 4, 5
+
+
+def gradients(n: int, seed: int, *, directions: int = K, sketch_seed: int = 0, absent: bool = False) -> PatternSet:
+    rng = np.random.default_rng(seed)
+    scale = np.exp(rng.normal(size=(LAYERS, HEADS, 1)))  # heads of very different sizes
+    sketches = (rng.standard_normal((n, LAYERS, HEADS, directions)) * scale).astype(np.float32)
+    values = rng.standard_normal((n, LAYERS, HEADS)).astype(np.float32)
+    if absent:
+        sketches[:, 1], values[:, 1] = np.nan, np.nan
+    provenance = {"placement": "example", "sketch_seed": sketch_seed, "model": {"weights": "ab"}}
+    ids = [f"{seed}-{row}" for row in range(n)]
+    return PatternSet(values, ids, np.ones(n), np.arange(1, n + 1), provenance, sketches)
+
+
+def plain(query: PatternSet, pool: PatternSet, *, mean: bool) -> np.ndarray:
+    """One pair at a time, one head at a time."""
+    heads = [
+        (layer, head) for layer in range(LAYERS) for head in range(HEADS) if not np.isnan(pool.values[0, layer, head])
+    ]
+    unit = {
+        at: np.sqrt(np.mean([float(x) ** 2 for row in range(len(pool)) for x in pool.sketches[(row, *at)]]))
+        for at in heads
+    }
+
+    def vector(sketch: np.ndarray) -> np.ndarray:
+        return np.concatenate([sketch[at].astype(np.float64) / unit[at] for at in heads])
+
+    queries = [vector(sketch) for sketch in query.sketches]
+    queries = [sum(queries) / len(queries)] if mean else queries
+    return np.array(
+        [[q @ v / np.sqrt((q @ q) * (v @ v)) for v in (vector(sketch) for sketch in pool.sketches)] for q in queries]
+    )
+
+
+@pytest.mark.parametrize("absent", [False, True])
+@pytest.mark.parametrize("mean", [False, True])
+def test_scores_are_cosines_of_scaled_gradients(mean: bool, absent: bool) -> None:
+    query, pool = gradients(4, 1, absent=absent), gradients(9, 2, absent=absent)
+    found = score(SelectionInputs(query, pool, mean_query=mean), "head-gradient").values
+    np.testing.assert_allclose(found, plain(query, pool, mean=mean), atol=1e-6)  # float32
+
+
+def test_a_set_on_disk_gives_the_same_order(tmp_path: Path) -> None:
+    query, pool = gradients(4, 1), gradients(9, 2)
+    on_disk = select(query, stored(pool, tmp_path), top=9, method="head-gradient")
+    assert on_disk.ids == select(query, pool, top=9, method="head-gradient").ids
+
+
+def test_the_scale_of_a_head_does_not_matter() -> None:
+    query, pool = gradients(4, 1), gradients(9, 2)
+    factor = np.exp(np.random.default_rng(3).normal(size=(1, LAYERS, HEADS, 1)) * 3)
+
+    def scaled(levels: PatternSet) -> PatternSet:
+        sketches = (levels.sketches * factor).astype(np.float32)
+        return PatternSet(levels.values, levels.ids, levels.losses, levels.tokens, levels.provenance, sketches)
+
+    one, other = (
+        score(SelectionInputs(*sets), "head-gradient").values for sets in ((query, pool), (scaled(query), scaled(pool)))
+    )
+    np.testing.assert_allclose(one, other, atol=1e-6)  # float32
+
+
+def test_the_targets_own_rows_come_first() -> None:
+    pool = gradients(30, 2)
+    target = pool[[4, 11, 23]]
+    assert set(select(target, pool, top=3, method="head-gradient").indices) == {4, 11, 23}
+
+
+@pytest.mark.parametrize(
+    ("query", "pool", "message"),
+    [
+        (
+            gradients(3, 1),
+            gradients(3, 2, directions=2),
+            "directions of query and pool differ .5 with seed 0 and 2 ",
+        ),
+        (
+            gradients(3, 1),
+            gradients(3, 2, sketch_seed=1),
+            "5 with seed 0 and 5 with seed 1.: extract both",
+        ),
+        (gradients(3, 1).pattern(), gradients(3, 2), "give the query as a pattern set"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(query, pool, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        select(query, pool, top=1, method="head-gradient")
+
+
+def test_sets_without_gradients_are_refused() -> None:
+    whole = gradients(3, 2)
+    bare = PatternSet(whole.values, whole.ids, whole.losses, whole.tokens, whole.provenance)
+    with pytest.raises(InputError, match=r"the pool has no head gradients: extract it with sketch=K"):
+        select(gradients(3, 1), bare, top=1, method="head-gradient")
+    with pytest.raises(InputError, match=r"the query has no head gradients"):
+        select(bare, gradients(3, 1), top=1, method="head-gradient")
+
+
+def test_gradients_of_nothing_are_refused() -> None:
+    pool = gradients(3, 2)
+    flat = PatternSet(pool.values, pool.ids, pool.losses, pool.tokens, pool.provenance, pool.sketches * 0)
+    with pytest.raises(InputError, match="no head has a gradient in any example of the pool"):
+        select(gradients(3, 1), flat, top=1, method="head-gradient")
