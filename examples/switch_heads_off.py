@@ -19,8 +19,9 @@ def main() -> None:
             loss = headprint.evaluate(model, tokenizer, rows, scorer="none").loss_interval()
         print(f"without layer {head.layer} head {head.head}: {loss} nats")
 
-    rankings = {"active": pattern.top(8)}
-    result = headprint.ablate(model, tokenizer, rows, rankings=rankings, ks=(4, 8), random=8, layer_matched=8)
+    result = headprint.ablate(
+        model, tokenizer, rows, rankings={"active": pattern}, ks=(4, 8), random=8, layer_matched=8
+    )
     for ranking, k in result.cells:
         print(f"{k} heads off, {ranking}: the loss rises by {result.rise(ranking, k)}")
     for k in (4, 8):

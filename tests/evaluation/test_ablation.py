@@ -15,6 +15,7 @@ from torch import nn
 import headprint
 from headprint import models
 from headprint.base.errors import InputError
+from headprint.base.options import AblateOptions
 from headprint.cli.app import run
 from headprint.evaluation import ablate, ablate_heads, head_means
 from headprint.evaluation.ablation import RANDOM, Ablation, Trial
@@ -260,20 +261,34 @@ def test_statistics_by_hand() -> None:
         ({"rankings": {"x": [(0, 1)]}, "ks": (2,)}, "the ranking 'x' has 1 heads, and 2 are to be switched off"),
         ({"rankings": {"random": [(0, 1)]}}, "cannot be called 'random'"),
         ({"rankings": {"random:x": [(0, 1)]}}, "cannot be called 'random:x'"),
-        ({"rankings": {}, "ks": (13,)}, r"the numbers of heads are \[13\]; they must be 1 to 12"),
-        ({"rankings": {}, "ks": (0,)}, "1 to 12"),
-        ({"rankings": {}, "random": -1}, "must be 0 or more, not -1, 0 and 0"),
-        ({"rankings": {}, "mode": "half"}, "unknown mode 'half': choose from zero, mean"),
+        ({"rankings": {}, "ks": (13,)}, r"the numbers of heads are \[13\], and the model has 12 heads"),
+        ({"rankings": {}, "ks": (0,)}, "they must be 1 or more"),
+        ({"rankings": {}, "random": -1}, "random is -1: it has to be at least 0"),
+        ({"rankings": {}, "mode": "half"}, "mode is 'half': choose from zero, mean"),
         (
             {"rankings": {}, "mode": "mean", "means": np.zeros((2, 2, 2))},
             r"means of shape \(3, 4, 8\), and those given are",
         ),
         ({"rankings": {}, "scorer": "exakt"}, "unknown scorer 'exakt'"),
+        ({"rankings": {}, "confidence": 1}, "confidence is 1: it has to be between 0 and 1"),
+        ({"rankings": {}, "randm": 1}, "there is no option 'randm': did you mean 'random'"),
+        ({"rankings": {"x": Pattern(np.ones((4, 3)))}}, "'x' is a pattern of 4 layers of 3 heads, and the model has 3"),
     ],
 )
 def test_wrong_input_is_one_clear_line(options, said) -> None:
     with pytest.raises(InputError, match=said):
         ablate(toy_model("llama"), None, rows(random_examples([5, 6])), **{"ks": (1,), "random": 1, **options})
+
+
+def test_patterns_rank_heads_and_options_come_in_one_object() -> None:
+    model, data = toy_model("llama"), rows(random_examples([5, 6]))
+    rng = np.random.default_rng(0)
+    pattern, change = Pattern(rng.random((3, 4))), Pattern(rng.normal(size=(3, 4)), kind="change")
+    tops = {"active": pattern.top(3), "changed": change.top(3, by="absolute")}
+    options = AblateOptions(random=2, layer_matched=1, seed=4)
+    wanted = ablate(model, None, data, rankings=tops, ks=(1, 3), random=2, layer_matched=1, seed=4).to_dict()
+    patterns = {"active": pattern, "changed": change}
+    assert ablate(model, None, data, rankings=patterns, ks=(1, 3), options=options).to_dict() == wanted
 
 
 def test_layers_without_heads_cannot_be_switched_off_and_say_why() -> None:
@@ -336,7 +351,9 @@ def test_the_command_gives_what_the_function_does(saved, capsys, monkeypatch) ->
         (["--pattern", "gone.safetensors"], "gone.safetensors"),
         (["--pattern", "pattern.safetensors", "-k", "one"], "-k is 'one'; give numbers of heads, such as 1,2,4,8"),
         (["--pattern", "pattern.safetensors", "-k", "0"], "-k is '0'"),
-        (["--pattern", "pattern.safetensors", "-k", "13"], "the numbers of heads are [13]; they must be 1 to 12"),
+        (["--pattern", "pattern.safetensors", "--out", "gone/x.json"], "gone is not a directory: make it"),
+        (["--pattern", "pattern.safetensors", "--scorer", "exakt"], "unknown scorer 'exakt': did you mean 'exact'?"),
+        (["--pattern", "pattern.safetensors", "-k", "13"], "the numbers of heads are [13], and the model has 12 heads"),
     ],
 )
 def test_the_commands_mistakes_are_one_line_and_exit_code_2(saved, capsys, monkeypatch, options, said) -> None:
@@ -374,7 +391,7 @@ def measured(tmp_path_factory):
         ("base", ["--change", "change.safetensors"], None),
         ("tuned", ["--pattern", "tuned.safetensors", "--change", "relative.safetensors"], None),
         ("tuned", ["--pattern", "tuned.safetensors", "--dtype", "bfloat16"], None),
-        ("tuned", ["--pattern", "base.safetensors"], "base.safetensors is a pattern of other weights"),
+        ("tuned", ["--pattern", "base.safetensors"], "the ranking 'active' is a pattern of other weights"),
         ("tuned", ["--pattern", "base.safetensors", "--dtype", "bfloat16"], "of other weights"),
         ("tuned", ["--pattern", "base.safetensors", "--other-model"], None),
         ("deeper", ["--change", "change.safetensors"], "a change of 3 layers of 4 heads, and the model has 4 layers"),

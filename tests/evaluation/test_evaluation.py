@@ -26,6 +26,7 @@ from headprint.evaluation.evaluation import Evaluation, Outcome
 from headprint.evaluation.generation import generate, prompt_tokens
 from headprint.evaluation.likelihood import HeldOut, examples_of, token_losses
 from headprint.evaluation.scorers import SCORERS
+from headprint.patterns.pattern import Pattern
 from support.numerics import FLOAT32, FLOAT64, error
 from support.plain import losses as plain_losses
 from support.plain import random_examples
@@ -219,7 +220,7 @@ def test_progress_counts_every_row_twice(monkeypatch) -> None:
         ({"scorer": "zzzz"}, "choose from exact, final, boxed"),
         ({"scorer": "lab"}, r"row 0: not a row of the laboratory \(its task is None\)"),
         ({"scorer": "choice"}, "row 0: no 'choices'"),
-        ({"scorer": "exact", "limit": 0}, "limit is 0; it must be at least 1"),
+        ({"scorer": "exact", "limit": 0}, "limit is 0: it has to be at least 1"),
         ({"scorer": "exact", "max_new_tokens": 0}, "max_new_tokens is 0"),
         ({"scorer": "none", "loss": False}, "nothing to evaluate"),
     ],
@@ -395,3 +396,19 @@ def test_the_commands_mistakes_are_one_line_and_exit_code_2(saved, capsys, monke
 
 def test_help_names_the_packages_own_scorers() -> None:
     assert command.SCORER_NAMES.split(", ") == SCORERS.names()
+
+
+def test_an_interrupted_command_says_what_is_true(saved, capsys, monkeypatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(HeldOut, "losses", interrupted)
+    model, rows = str(saved / "model"), str(saved / "rows.jsonl")
+    Pattern(np.random.default_rng(0).random((3, 4))).save(saved / "pattern.safetensors")
+    for arguments in (
+        ["evaluate", model, rows, "--scorer", "none", "--out", str(saved / "new.jsonl")],
+        ["ablate", model, rows, "--pattern", str(saved / "pattern.safetensors"), "--out", str(saved / "new.json")],
+    ):
+        assert run(arguments) == 130
+        assert "interrupted; nothing was written, and the same command starts over" in capsys.readouterr().err
+    assert not list(saved.glob("new*"))

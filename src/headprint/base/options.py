@@ -412,3 +412,81 @@ class LoadingOptions(Options):
 
 class ExtractOptions(LoadingOptions, MeasureOptions, ReadingOptions):  # fields in the order of the last to the first
     """The options of :func:`headprint.extract`."""
+
+
+class AnswerOptions(Options):
+    """Which rows a model is evaluated on, and how it answers."""
+
+    split: str = option("test", panel="Data", help="Split of a folder, a datasets id or a built-in task.")
+    limit: int | None = option(None, min=1, panel="Data", metavar="N", help="Only the first rows.", unset="all of them")
+    loss_on: LossOn = option(
+        "auto", panel="Data", help="Tokens with loss; auto: completion, assistant's turns, or all of plain text."
+    )
+    max_new_tokens: int = option(256, min=1, panel="Answers", metavar="N", help="Tokens of an answer at most.")
+    batch_tokens: int | None = option(
+        None,
+        min=1,
+        panel="Answers",
+        metavar="N",
+        decides=False,
+        help="Tokens per batch, padding included.",
+        details="Halved when memory runs out.",
+        unset="what fits and is fast",
+    )
+    attn_implementation: str | None = option(
+        None,
+        panel="Model",
+        metavar="KERNEL",
+        help="For a model given by name: attention kernel, such as sdpa, eager.",
+        unset="the model's own",
+    )
+
+
+class EvaluateOptions(LoadingOptions, AnswerOptions):
+    """The options of :func:`headprint.evaluate`."""
+
+    loss: bool = option(
+        True,
+        panel="Data",
+        switch=("--no-loss", "Answers only: rows need no completion."),
+        help="Take the held-out loss as well, on the tokens that training learns.",
+    )
+
+
+class AblateOptions(LoadingOptions, AnswerOptions):
+    """The options of :func:`headprint.ablate`."""
+
+    mode: AblationMode = option(
+        "zero",
+        panel="Heads",
+        help="Replace a head's output by zero, or by its mean over tokens.",
+        details="The mean keeps what does not depend on the input (Wang et al. 2022, https://arxiv.org/abs/2211.00593).",
+    )
+    random: int = option(
+        20, min=0, panel="Heads", metavar="N", help="Draws of as many random heads, from all heads alike."
+    )
+    layer_matched: int = option(
+        0,
+        min=0,
+        panel="Heads",
+        metavar="N",
+        help="Draws of random heads with as many of each layer as the ranking has.",
+        details="Do the heads matter, or only the layers they are in?",
+    )
+    seed: int = option(
+        0,
+        min=0,
+        panel="Heads",
+        help="Seed of the draws.",
+        details="The draws of one number of heads do not depend on the others.",
+    )
+    other_model: bool = option(
+        False,
+        panel="Heads",
+        help="Accept a pattern of another model of the same shape.",
+        details="Such as the model before fine-tuning.",
+    )
+    scored_draws: int = option(
+        3, min=0, panel="Answers", metavar="N", help="Random draws for which answers are scored, too."
+    )
+    confidence: float = option(0.95, min=0, panel="Output", help="Of all intervals, between 0 and 1.")

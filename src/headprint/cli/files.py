@@ -26,6 +26,16 @@ def load_set(path: Path) -> PatternSet:
     return found
 
 
+def check_destination(path: Path | None) -> None:
+    """Refuse a file in a directory that does not exist, before a model has worked for an hour.
+
+    Raises:
+        InputError: There is no such directory.
+    """
+    if path is not None and not path.parent.is_dir():
+        raise InputError(f"{path.parent} is not a directory: make it, or choose another place for {path.name}")
+
+
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Writes one JSON object, whole or not at all; it may hold no number that is not finite.
 

@@ -1,6 +1,6 @@
 """Does the level of a head matter causally? Switch heads off and see what the task loses.
 
-    result = headprint.ablate(model, tokenizer, rows, rankings={"active": pattern.top(16)}, ks=(1, 2, 4, 8, 16))
+    result = headprint.ablate(model, tokenizer, rows, rankings={"active": pattern}, ks=(1, 2, 4, 8, 16))
     result.rise("active", 8), result.rise("random", 8), result.p_value("active", 8)
 
 The first k heads of a ranking (the most active, the most changed) are switched off together, and so are k heads drawn
@@ -24,13 +24,13 @@ from headprint import models
 from headprint.analysis.intervals import Interval, mean_interval, wilson
 from headprint.base import progress as bars
 from headprint.base.errors import InputError
-from headprint.evaluation.evaluation import take_rows
+from headprint.base.options import AblateOptions, AblationMode, from_keywords, takes_options
+from headprint.evaluation.evaluation import load, take_rows
 from headprint.evaluation.interventions import (
     HeadId,
     ablate_heads,
     all_heads,
     check_means,
-    check_mode,
     head_ids,
     means_of,
 )
@@ -38,13 +38,12 @@ from headprint.evaluation.likelihood import HeldOut, examples_of
 from headprint.evaluation.questions import prepare_questions
 from headprint.evaluation.scorers import Scorer, check_rows, get_scorer
 from headprint.models.heads import HeadMap, locate
+from headprint.patterns import Pattern
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from headprint.base.options import AblationMode, LossOn
     from headprint.data import Source
-    from headprint.patterns.pattern import Pattern
 
 RANDOM = "random"
 """The name of heads drawn at random, of all heads; ``"random:active"`` are drawn from the layers of "active"."""
@@ -211,81 +210,84 @@ class Ablation:
         }
 
 
+@takes_options(AblateOptions)
 def ablate(
     model: nn.Module | str | os.PathLike[str],
     tokenizer: Any,
     rows: Source,
     *,
-    rankings: Mapping[str, Sequence[Sequence[Any]]],
+    rankings: Mapping[str, Pattern | Sequence[Sequence[Any]]],
     ks: Sequence[int] = (1, 2, 4, 8, 16),
-    mode: AblationMode = "zero",
     means: NDArray[np.float64] | None = None,
-    random: int = 20,
-    layer_matched: int = 0,
-    seed: int = 0,
     scorer: str | Scorer | None = None,
-    scored_draws: int = 3,
-    limit: int | None = None,
-    split: str = "test",
-    loss_on: LossOn = "auto",
-    max_new_tokens: int = 256,
-    batch_tokens: int | None = None,
-    confidence: float = 0.95,
     show_progress: bool = False,
+    options: AblateOptions | None = None,
+    **fields: Any,
 ) -> Ablation:
     """Switch off the first k heads of rankings, and k random heads, and take the loss of rows each time.
 
     Args:
-        model: A transformers causal language model on its device, bare or wrapped, which is not changed; or a name,
-            which is loaded (:func:`headprint.load_model`).
-        tokenizer: Its tokenizer; None takes that of a named model, and for pre-tokenised rows there need be none.
+        model: A transformers causal language model on its device, bare or wrapped, which is not changed; or the name
+            of one (:func:`headprint.load_model`).
+        tokenizer: Its tokenizer. None for pre-tokenised rows, or for the tokenizer that comes with a model given by
+            name.
         rows: Rows, as :func:`headprint.data.read_rows` takes them; preferably not those of the patterns.
-        rankings: Named sequences of heads, such as ``{"active": pattern.top(16), "changed": change.top(16,
-            by="absolute")}``: what ``top`` returns, or pairs of layer and head, from 0.
+        rankings: By name, a pattern of this model (its most active heads first), a change of patterns (the largest
+            changes first), or heads themselves: what ``pattern.top`` returns, or pairs of layer and head, from 0.
         ks: How many heads to switch off at a time.
-        mode: ``"zero"`` replaces the output of a head by 0, ``"mean"`` by its mean over tokens, which keeps what does
-            not depend on the input (Wang et al. 2022, https://arxiv.org/abs/2211.00593).
-        means: For ``"mean"``: :func:`head_means` of other rows; None takes those of ``rows``.
-        random: Draws of k random heads, from all heads alike, for each k.
-        layer_matched: Draws, for each ranking and k, of random heads with as many of each layer as the first k of the
-            ranking have: do the heads matter, or only the layers they are in?
-        seed: Of the draws. The draws of one k do not depend on the other ks.
+        means: For mode ``"mean"``: :func:`head_means` of other rows; None takes those of ``rows``.
         scorer: Score answers as well (:func:`headprint.evaluate`), which takes far longer than the loss.
-        scored_draws: For how many of the random draws.
-        limit: Take only the first rows.
-        split: The split of a folder, of a ``datasets`` data set, or of a task of the laboratory.
-        loss_on: Which tokens have a loss, as in :func:`headprint.extract`.
-        max_new_tokens: Tokens of an answer at most.
-        batch_tokens: Tokens per batch at most; None chooses. Halved when memory runs out.
-        confidence: Of all intervals.
         show_progress: Show a progress bar on stderr.
+        options: All of the following in one object; keyword arguments take precedence over it.
+        {options}
 
     Raises:
-        InputError: Something about the input is wrong, such as a head that the model does not have.
-        headprint.models.heads.UnsupportedModel: The model has no heads that could be switched off.
+        InputError: Something about the input is wrong, such as a head that the model does not have, or a pattern of
+            another model.
+        headprint.models.UnsupportedModel: The model has no heads that could be switched off.
     """
-    check_mode(mode)  # everything is checked as early as it can be
+    chosen = from_keywords(AblateOptions, options, fields)
+    if not 0 < chosen.confidence < 1:
+        raise InputError(f"confidence is {chosen.confidence}: it has to be between 0 and 1, such as 0.95")
+    if reserved := next(filter(is_random, rankings), None):
+        raise InputError(f"a ranking cannot be called {reserved!r}: that is the name of random heads")
+    if not ks or min(ks) < 1:
+        raise InputError(f"the numbers of heads are {list(ks)}; they must be 1 or more")
     found = get_scorer(scorer)
-    taken = take_rows(rows, limit, split)
+    taken = take_rows(rows, chosen.limit, chosen.split)
     check_rows(found, taken)
-    model, tokenizer = models.resolve(model, tokenizer)
+    model, tokenizer = load(model, tokenizer, chosen)
     heads = locate(model)
-    plan = _plan(heads, rankings, ks, random, layer_matched, seed)
+    total = len(all_heads(heads))
+    if max(ks) > total:
+        raise InputError(f"the numbers of heads are {list(ks)}, and the model has {total} heads")
+    ranked = {}
+    for name, ranking in rankings.items():
+        if isinstance(ranking, Pattern):
+            check_pattern(ranking, model, f"the ranking {name!r}", other_model=chosen.other_model)
+            ranking = ranking.top(max(ks), by="absolute" if ranking.kind == "change" else "value")
+        ranked[name] = head_ids(heads, ranking)
+    plan = _plan(heads, ranked, ks, chosen)
     if means is not None:
         check_means(heads, means)
     with ExitStack() as stack:
         stack.enter_context(models.frozen(model))
-        examples = examples_of(taken, tokenizer, loss_on=loss_on, **models.limits(model))
-        heldout = HeldOut(model, examples, batch_tokens=batch_tokens)
+        examples = examples_of(taken, tokenizer, loss_on=chosen.loss_on, **models.limits(model))
+        heldout = HeldOut(model, examples, batch_tokens=chosen.batch_tokens)
         questions = prepare_questions(
-            model, tokenizer, taken, found, max_new_tokens=max_new_tokens, batch_tokens=batch_tokens
+            model,
+            tokenizer,
+            taken,
+            found,
+            max_new_tokens=chosen.max_new_tokens,
+            batch_tokens=chosen.batch_tokens,
         )
         advance = stack.enter_context(bars.progress("ablate", 1 + len(plan), enabled=show_progress, unit="trials"))
         known: dict[frozenset[HeadId], NDArray[np.float64]] = {}
 
         def trial(ranking: str, off: tuple[HeadId, ...], ask: bool) -> Trial:
             key = frozenset(off)  # the loss is that of the set: rankings may share their first heads
-            with ablate_heads(model, off, mode=mode if off else "zero", means=means, where=heads):
+            with ablate_heads(model, off, mode=chosen.mode if off else "zero", means=means, where=heads):
                 if key not in known:
                     known[key] = heldout.losses()
                 right = np.array([answer.right for answer in questions.collect()]) if questions and ask else None
@@ -293,19 +295,19 @@ def ablate(
             return Trial(ranking, off, known[key], right)
 
         intact = trial("intact", (), True)
-        if mode == "mean" and means is None:  # after the first pass, which has found batches that fit
+        if chosen.mode == "mean" and means is None:  # after the first pass, which has found batches that fit
             means = means_of(heldout, heads)
-        trials = [trial(name, off, not is_random(name) or draw < scored_draws) for name, draw, off in plan]
-    return Ablation(intact, trials, mode, len(all_heads(heads)), confidence)
+        trials = [trial(name, off, not is_random(name) or draw < chosen.scored_draws) for name, draw, off in plan]
+    return Ablation(intact, trials, chosen.mode, total, chosen.confidence)
 
 
 def check_pattern(pattern: Pattern, model: nn.Module, name: str, *, other_model: bool = False) -> None:
-    """Refuse a pattern or change that was not measured on a model, before its heads are ranked.
+    """Refuse a pattern or change that was not measured on a model.
 
     Args:
         pattern: What ranks the heads. A change must have the model on one of its two sides.
         model: The model whose heads are to be switched off.
-        name: What messages call the pattern, such as its path.
+        name: What messages call the pattern.
         other_model: Accept a pattern of another model of the same shape, such as the one before fine-tuning.
 
     Raises:
@@ -329,8 +331,8 @@ def check_pattern(pattern: Pattern, model: nn.Module, name: str, *, other_model:
             return
     others = " and ".join(dict.fromkeys(str(origin["model"].get("id", "unnamed")) for origin in origins))
     raise InputError(
-        f"{name} is a {pattern.kind} of other weights ({others}): extract it from this model, or say that this is "
-        "meant (--other-model)"
+        f"{name} is a {pattern.kind} of other weights ({others}): extract it from this model, or set other_model "
+        "(--other-model) if that is meant"
     )
 
 
@@ -349,38 +351,26 @@ def _origins(provenance: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _plan(
-    heads: HeadMap,
-    rankings: Mapping[str, Sequence[Sequence[Any]]],
-    ks: Sequence[int],
-    random: int,
-    matched: int,
-    seed: int,
+    heads: HeadMap, rankings: Mapping[str, Sequence[HeadId]], ks: Sequence[int], options: AblateOptions
 ) -> list[tuple[str, int, tuple[HeadId, ...]]]:
     """List every set of heads to switch off: its ranking, the number of its draw, its heads.
 
     Raises:
-        InputError: A ranking is too short, or a number of heads is out of range.
+        InputError: A ranking is too short.
     """
     everything = all_heads(heads)
-    if min(random, matched, seed) < 0:
-        raise InputError(f"draws and seeds must be 0 or more, not {random}, {matched} and {seed}")
-    if reserved := next(filter(is_random, rankings), None):
-        raise InputError(f"a ranking cannot be called {reserved!r}: that is the name of random heads")
-    if not ks or min(ks) < 1 or max(ks) > len(everything):
-        raise InputError(f"the numbers of heads are {list(ks)}; they must be 1 to {len(everything)}")
-    ranked = {name: head_ids(heads, ranking) for name, ranking in rankings.items()}
     plan = []
     for k in dict.fromkeys(ks):
-        for name, ranking in ranked.items():
+        for name, ranking in rankings.items():
             if len(ranking) < k:
                 raise InputError(f"the ranking {name!r} has {len(ranking)} heads, and {k} are to be switched off")
             plan.append((name, 0, tuple(ranking[:k])))
-        rng = np.random.default_rng([seed, k])
-        plan += [(RANDOM, draw, _drawn(rng, everything, k)) for draw in range(random)]
-        for name, ranking in ranked.items():
-            rng = np.random.default_rng([seed, k])
+        rng = np.random.default_rng([options.seed, k])
+        plan += [(RANDOM, draw, _drawn(rng, everything, k)) for draw in range(options.random)]
+        for name, ranking in rankings.items():
+            rng = np.random.default_rng([options.seed, k])
             per_layer = sorted(Counter(layer for layer, _ in ranking[:k]).items())
-            for draw in range(matched):
+            for draw in range(options.layer_matched):
                 parts = [_drawn(rng, [x for x in everything if x[0] == layer], n) for layer, n in per_layer]
                 plan.append((layer_matched(name), draw, tuple(head for part in parts for head in part)))
     return plan

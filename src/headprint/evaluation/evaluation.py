@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from torch import nn
@@ -18,14 +18,19 @@ from headprint.analysis.intervals import Interval, mean_interval, wilson
 from headprint.base import progress as bars
 from headprint.base.errors import InputError
 from headprint.base.files import write_json_lines
+from headprint.base.options import (
+    AblateOptions,
+    EvaluateOptions,
+    LoadingOptions,
+    described,
+    from_keywords,
+    takes_options,
+)
 from headprint.data import Row, Source, read_rows, row_id
 from headprint.evaluation.likelihood import HeldOut, examples_of
 from headprint.evaluation.parsing import Prompt, expected_answer, prompt_of
 from headprint.evaluation.questions import Answer, prepare_questions
 from headprint.evaluation.scorers import Scorer, check_rows, get_scorer, scorer_name
-
-if TYPE_CHECKING:
-    from headprint.base.options import LossOn
 
 T = TypeVar("T")
 
@@ -110,65 +115,62 @@ class Evaluation:
         write_json_lines(path, map(asdict, self.results))
 
 
+@takes_options(EvaluateOptions)
 def evaluate(
     model: nn.Module | str | os.PathLike[str],
     tokenizer: Any,
     rows: Source,
     *,
     scorer: str | Scorer | None,
-    limit: int | None = None,
-    split: str = "test",
-    loss: bool = True,
-    loss_on: LossOn = "auto",
-    max_new_tokens: int = 256,
-    batch_tokens: int | None = None,
     show_progress: bool = False,
+    options: EvaluateOptions | None = None,
+    **fields: Any,
 ) -> Evaluation:
     """Ask a model each row's question, score the answers, and take the loss of the completions.
 
-    Answers are greedy, and do not depend on how rows are batched (up to rounding). The model's flags, modes and
-    generation settings are restored afterwards.
+    Answers are greedy, and do not depend on how rows are batched (up to rounding). The flags, modes and generation
+    settings of a model that is given loaded are restored afterwards.
 
     Args:
-        model: A transformers causal language model on its device, bare or wrapped; or a name, which is loaded
+        model: A transformers causal language model on its device, bare or wrapped; or the name of one
             (:func:`headprint.load_model`).
-        tokenizer: Its tokenizer; None takes that of a named model, and for pre-tokenised rows there need be none.
-        rows: Rows with a prompt, as :func:`headprint.data.read_rows` takes them; what else they need depends on
-            the scorer (docs: evaluate).
+        tokenizer: Its tokenizer. None for pre-tokenised rows, of which there is only the loss, or for the tokenizer
+            that comes with a model given by name.
+        rows: Rows with a prompt, as :func:`headprint.data.read_rows` takes them; what else they need depends on the
+            scorer (docs: evaluate).
         scorer: A name in :data:`headprint.evaluation.SCORERS`, a function of a row and an output that returns
             whether it is right, or None (``"none"``) for the loss only.
-        limit: Take only the first rows.
-        split: The split of a folder, of a ``datasets`` data set, or of a task of the laboratory.
-        loss: Take the held-out loss as well, on the tokens that training learns.
-        loss_on: Which tokens these are, as in :func:`headprint.extract`.
-        max_new_tokens: Tokens of an answer at most.
-        batch_tokens: Tokens per batch at most; None chooses. Halved when memory runs out.
         show_progress: Show a progress bar on stderr.
+        options: All of the following in one object; keyword arguments take precedence over it.
+        {options}
 
     Raises:
         InputError: Something about the input is wrong; the message names the place and the fix.
     """
+    chosen = from_keywords(EvaluateOptions, options, fields)
     found = get_scorer(scorer)
-    for name, number in (("limit", limit), ("max_new_tokens", max_new_tokens), ("batch_tokens", batch_tokens)):
-        if number is not None and number < 1:
-            raise InputError(f"{name} is {number}; it must be at least 1")
     asked = found is not None
-    if not (asked or loss):
+    if not (asked or chosen.loss):
         raise InputError("without a scorer and with loss=False there is nothing to evaluate")
-    taken = take_rows(rows, limit, split)
+    taken = take_rows(rows, chosen.limit, chosen.split)
     check_rows(found, taken)
-    model, tokenizer = models.resolve(model, tokenizer)
+    model, tokenizer = load(model, tokenizer, chosen)
     with ExitStack() as stack:
         stack.enter_context(models.frozen(model))
         # Everything is tokenized before anything is run: a row that cannot be read is refused at once.
         questions = prepare_questions(
-            model, tokenizer, taken, found, max_new_tokens=max_new_tokens, batch_tokens=batch_tokens
+            model,
+            tokenizer,
+            taken,
+            found,
+            max_new_tokens=chosen.max_new_tokens,
+            batch_tokens=chosen.batch_tokens,
         )
         heldout = None
-        if loss:
-            examples = examples_of(taken, tokenizer, loss_on=loss_on, **models.limits(model))
-            heldout = HeldOut(model, examples, batch_tokens=batch_tokens)
-        total = len(taken) * (asked + loss)
+        if chosen.loss:
+            examples = examples_of(taken, tokenizer, loss_on=chosen.loss_on, **models.limits(model))
+            heldout = HeldOut(model, examples, batch_tokens=chosen.batch_tokens)
+        total = len(taken) * (asked + chosen.loss)
         advance = stack.enter_context(bars.progress("evaluate", total, enabled=show_progress))
         losses: Sequence[float | None] = [None] * len(taken)
         if heldout:
@@ -188,6 +190,14 @@ def evaluate(
         for number, (row, answer, nll) in enumerate(zip(taken, answers, losses, strict=True))
     ]
     return Evaluation(scorer_name(scorer), results)
+
+
+def load(
+    model: nn.Module | str | os.PathLike[str], tokenizer: Any, options: EvaluateOptions | AblateOptions
+) -> tuple[nn.Module, Any]:
+    """Return a model and its tokenizer, loaded as the options say if the model is given by name."""
+    loading = {name: getattr(options, name) for name in (*described(LoadingOptions), "attn_implementation")}
+    return models.resolve(model, tokenizer, **loading)
 
 
 def take_rows(source: Source, limit: int | None, split: str) -> list[Row]:

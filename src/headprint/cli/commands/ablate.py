@@ -8,20 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headprint.base.errors import InputError
-from headprint.base.options import AblationMode
+from headprint.base.files import write_json
+from headprint.base.options import AblateOptions
 from headprint.cli import common, files
 from headprint.cli.commands import evaluate as evaluation
+from headprint.cli.options import takes_options
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from headprint.evaluation import Ablation
-    from headprint.patterns.pattern_set import Pattern
-
+    from headprint.patterns import Pattern
 
 _HEADS = "Heads"
 
 
+@takes_options(AblateOptions, leave_out=("confidence",))
 def ablate(
     model: common.ModelArgument,
     data: Annotated[
@@ -47,103 +49,40 @@ def ablate(
         str,
         typer.Option("--heads", "-k", metavar="K,...", help="How many heads at a time.", rich_help_panel=_HEADS),
     ] = "1,2,4,8",
-    random: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Draws of as many random heads.", rich_help_panel=_HEADS)
-    ] = 20,
-    layer_matched: Annotated[
-        int,
-        typer.Option(
-            metavar="N",
-            min=0,
-            help="Draws of random heads from the same layers, for each ranking.",
-            rich_help_panel=_HEADS,
-        ),
-    ] = 0,
-    seed: Annotated[int, typer.Option(min=0, help="Of the draws.", rich_help_panel=_HEADS)] = 0,
-    mode: Annotated[
-        AblationMode,
-        typer.Option(help="Replace a head's output by zero, or by its mean over the rows.", rich_help_panel=_HEADS),
-    ] = "zero",
-    other_model: Annotated[
-        bool,
-        typer.Option(
-            "--other-model", help="Accept a pattern of another model of the same shape.", rich_help_panel=_HEADS
-        ),
-    ] = False,
     scorer: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
             help=f"Score answers as well: {evaluation.SCORER_NAMES} (docs: evaluate). \\[default: the loss only]",
+            rich_help_panel="Answers",
         ),
     ] = None,
-    split: evaluation.SplitOption = "test",
-    limit: evaluation.LimitOption = None,
-    max_new_tokens: evaluation.AnswerTokensOption = 256,
-    batch_tokens: evaluation.BatchOption = None,
-    dtype: common.DtypeOption = "auto",
-    attn_implementation: common.AttentionOption = None,
-    device: common.DeviceOption = None,
-    trust_remote_code: common.TrustOption = False,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write the result as JSON.", rich_help_panel=common.OUTPUT_PANEL),
     ] = None,
     json: common.JsonOption = False,
     quiet: common.QuietOption = False,
+    **fields: Any,
 ) -> None:
     """Switch off the most active heads, the most changed, and random ones: does the loss rise more?"""
-    from headprint.evaluation import check_scorer
-
+    files.check_destination(out)
     counts = _counts(k)
-    given = {kind: (path, _of_kind(kind, path)) for kind, path in (("pattern", pattern), ("change", change)) if path}
-    if not given:
+    rankings = {}
+    if pattern is not None:
+        rankings["active"] = _of_kind("pattern", pattern)
+    if change is not None:
+        rankings["changed"] = _of_kind("change", change)
+    if not rankings:
         raise InputError("say which heads: --pattern for the most active, --change for the most changed, or both")
-    check_scorer(scorer)
-    with common.working(quiet=quiet) as bars:
-        from headprint.cli.commands.extract import check
-
-        check(data, split)
-        from headprint import models
+    with common.working(quiet=quiet, when_interrupted=lambda: evaluation.NOTHING_WRITTEN) as bars:
         from headprint.evaluation import ablate as run
-        from headprint.evaluation.ablation import check_pattern
 
-        loaded, tokenizer = models.load_model(
-            model,
-            dtype=dtype,
-            device=device,
-            attn_implementation=attn_implementation,
-            trust_remote_code=trust_remote_code,
-        )
-        rankings = {}
-        for kind, (path, levels) in given.items():
-            check_pattern(levels, loaded, f"--{kind} {path}", other_model=other_model)
-            by_size = kind == "change"
-            rankings["changed" if by_size else "active"] = levels.top(
-                max(counts), by="absolute" if by_size else "value"
-            )
-        found = run(
-            loaded,
-            tokenizer,
-            data,
-            rankings=rankings,
-            ks=counts,
-            mode=mode,
-            random=random,
-            layer_matched=layer_matched,
-            seed=seed,
-            scorer=scorer,
-            limit=limit,
-            split=split,
-            max_new_tokens=max_new_tokens,
-            batch_tokens=batch_tokens,
-            show_progress=bars,
-        )
-    result: dict[str, Any] = {"model": model, "data": data}
-    result |= {"pattern": pattern and str(pattern), "change": change and str(change)}
-    result |= {"random": random, "layer_matched": layer_matched, "seed": seed, "scorer": scorer, **found.to_dict()}
+        found = run(model, None, data, rankings=rankings, ks=counts, scorer=scorer, show_progress=bars, **fields)
+    given = {"pattern": pattern and str(pattern), "change": change and str(change), "scorer": scorer}
+    result = {"model": model, "data": data, **given, **AblateOptions(**fields).settings(), **found.to_dict()}
     if out:
-        files.write_json(out, result)
+        write_json(out, result)
     if json:
         common.emit(result)
     elif not quiet:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from headprint.base.errors import InputError
-from headprint.base.options import AnswerBy
+from headprint.base.files import write_json
+from headprint.base.options import AnswerBy, EvaluateOptions
 from headprint.cli import common, files
+from headprint.cli.options import takes_options
 
 if TYPE_CHECKING:
     from headprint.analysis.intervals import Interval
@@ -17,32 +19,14 @@ if TYPE_CHECKING:
     _Loaded: TypeAlias = tuple[Any, Any]
     _Shown: TypeAlias = tuple[dict[str, Any], list[tuple[str, Interval, int | None]]]
 
-
-_DATA, _ANSWERS, _BENCHMARKS = "Data", "Answers", "Published benchmarks, instead of DATA"
-
 SCORER_NAMES = "exact, final, boxed, letter, python, choice, choice-norm, lab, none"  # and those of other packages
 
-ScorerOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help=f"What makes an answer right: {SCORER_NAMES} (docs: evaluate). \\[default: lab for lab:TASK]",
-        rich_help_panel=_ANSWERS,
-    ),
-]
-SplitOption = Annotated[str, typer.Option(help="Split of a folder, datasets id or lab task.", rich_help_panel=_DATA)]
-LimitOption = Annotated[
-    int | None, typer.Option(metavar="N", min=1, help="Take only the first rows.", rich_help_panel=_DATA)
-]
-AnswerTokensOption = Annotated[
-    int, typer.Option(metavar="N", min=1, help="Tokens of an answer at most.", rich_help_panel=_ANSWERS)
-]
-BatchOption = Annotated[
-    int | None,
-    typer.Option(metavar="N", min=1, help="Tokens per batch at most. \\[default: chooses]", rich_help_panel=_ANSWERS),
-]
+NOTHING_WRITTEN = "nothing was written, and the same command starts over"
+
+_BENCHMARKS = "Published benchmarks, instead of DATA"
 
 
+@takes_options(EvaluateOptions)
 def evaluate(
     model: common.ModelArgument,
     data: Annotated[
@@ -52,14 +36,14 @@ def evaluate(
             help="JSONL or Parquet file, folder with <split> files, datasets id, or lab:TASK: a built-in task.",
         ),
     ] = None,
-    scorer: ScorerOption = None,
-    split: SplitOption = "test",
-    limit: LimitOption = None,
-    no_loss: Annotated[
-        bool, typer.Option("--no-loss", help="Answers only: rows need no completion.", rich_help_panel=_ANSWERS)
-    ] = False,
-    max_new_tokens: AnswerTokensOption = 256,
-    batch_tokens: BatchOption = None,
+    scorer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"What makes an answer right: {SCORER_NAMES} (docs: evaluate). \\[default: lab for lab:TASK]",
+            rich_help_panel="Answers",
+        ),
+    ] = None,
     chat: Annotated[
         bool,
         typer.Option("--chat", help="Ask a benchmark through the chat template.", rich_help_panel=_BENCHMARKS),
@@ -73,7 +57,8 @@ def evaluate(
         ),
     ] = None,
     how: Annotated[
-        AnswerBy, typer.Option(help="MathBench: generate a letter, or take the likeliest.", rich_help_panel=_BENCHMARKS)
+        AnswerBy,
+        typer.Option(help="MathBench: generate a letter, or take the likeliest.", rich_help_panel=_BENCHMARKS),
     ] = "generate",
     harness: Annotated[
         str | None,
@@ -91,10 +76,6 @@ def evaluate(
         Path | None,
         typer.Option(metavar="DIR", help="Harness: tasks of your own.", rich_help_panel=_BENCHMARKS),
     ] = None,
-    dtype: common.DtypeOption = "auto",
-    attn_implementation: common.AttentionOption = None,
-    device: common.DeviceOption = None,
-    trust_remote_code: common.TrustOption = False,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -105,41 +86,33 @@ def evaluate(
     ] = None,
     json: common.JsonOption = False,
     quiet: common.QuietOption = False,
+    **fields: Any,
 ) -> None:
     """Score a model's answers and take its held-out loss, with 95% intervals."""
     if sum(given is not None for given in (data, mathbench, harness)) != 1:
         raise InputError("give one of DATA, --mathbench and --harness")
-    place = Path(out).parent if out else None
-    if place and not place.is_dir():  # found out before the model has worked for an hour
-        raise InputError(f"{place} is not a directory: make it, or choose another place for --out")
-    chosen = scorer_for(data, scorer)
-    with common.working(quiet=quiet) as bars:
+    files.check_destination(out)
+    with common.working(quiet=quiet, when_interrupted=lambda: NOTHING_WRITTEN) as bars:
         if data is not None:
-            from headprint.cli.commands.extract import check
-
-            check(data, split)
-        from headprint import models
-
-        loaded = models.load_model(
-            model,
-            dtype=dtype,
-            device=device,
-            attn_implementation=attn_implementation,
-            trust_remote_code=trust_remote_code,
-        )
-        answers = {"max_new_tokens": max_new_tokens, "batch_tokens": batch_tokens, "show_progress": bars}
-        if data is not None:
-            result, lines = _rows(
-                loaded, data, out, scorer=chosen, limit=limit, split=split, loss=not no_loss, **answers
-            )
-        elif mathbench is not None:
-            result, lines = _mathbench(loaded, mathbench, how=how, limit=limit, chat=chat, **answers)
+            result, lines = _rows(model, data, scorer_for(data, scorer), out, show_progress=bars, **fields)
         else:
-            names = [name.strip() for name in str(harness).split(",") if name.strip()]
-            result, lines = _harness(loaded, names, limit=limit, few_shot=few_shot, chat=chat, include=include)
+            from headprint.evaluation.evaluation import load
+
+            options = EvaluateOptions(**fields)
+            loaded = load(model, None, options)
+            if mathbench is not None:
+                answers = {"max_new_tokens": options.max_new_tokens, "batch_tokens": options.batch_tokens}
+                result, lines = _mathbench(
+                    loaded, mathbench, how=how, limit=options.limit, chat=chat, show_progress=bars, **answers
+                )
+            else:
+                names = [name.strip() for name in str(harness).split(",") if name.strip()]
+                result, lines = _harness(
+                    loaded, names, limit=options.limit, few_shot=few_shot, chat=chat, include=include
+                )
         result = {"model": model, **result}
         if out and data is None:
-            files.write_json(out, result)
+            write_json(out, result)
     if json:
         common.emit(result)
     elif not quiet:
@@ -148,10 +121,10 @@ def evaluate(
             common.show(f"{name:<{width}}  {value}" + (f"  ({n:,} rows)" if n else ""))
 
 
-def _rows(loaded: _Loaded, data: str, out: Path | None, **options: Any) -> _Shown:
+def _rows(model: str, data: str, scorer: str | None, out: Path | None, **options: Any) -> _Shown:
     from headprint.evaluation import evaluate as run
 
-    outcome = run(*loaded, data, **options)
+    outcome = run(model, None, data, scorer=scorer, **options)
     if out:
         outcome.write(out)
     lines = (("right answers", outcome.interval()), ("loss in nats", outcome.loss_interval()))
@@ -184,7 +157,7 @@ def _harness(loaded: _Loaded, names: list[str], **options: Any) -> _Shown:
     return {"harness": names, "scores": [score.to_dict() for score in scores]}, lines
 
 
-def scorer_for(data: str | None, scorer: str | None) -> str | None:
+def scorer_for(data: str, scorer: str | None) -> str | None:
     """Return the scorer that is named, or the one called as the scheme of the data: ``lab`` for ``lab:math``.
 
     Raises:
@@ -194,7 +167,7 @@ def scorer_for(data: str | None, scorer: str | None) -> str | None:
     from headprint.evaluation import SCORERS, check_scorer
 
     own = scheme_of(data)
-    if scorer is None and data is not None and own not in SCORERS:
+    if scorer is None and own not in SCORERS:
         raise InputError(f"say with --scorer what makes an answer right: {SCORER_NAMES}")
     check_scorer(scorer or own)
     return scorer or own

@@ -1,6 +1,6 @@
-"""The process that the sandbox runs: locks itself in, runs what it is given, writes what comes of it.
+"""The process of the sandbox: it locks itself in, runs the code it is given, and writes the result.
 
-Started as a file by ``python -I -S``; imports nothing but the standard library.
+Started as a file by ``python -I -S``; imports only the standard library.
 """
 
 import ctypes
@@ -20,7 +20,7 @@ OFFERED = (
     *("fractions", "decimal", "statistics", "random", "re", "string", "datetime", "_strptime", "typing"),
     *("dataclasses", "numbers", "copy"),
 )
-"""Imported before the doors close."""
+"""Modules that are imported before the process locks itself in."""
 
 ALLOWED_CALLS = {
     "x86_64": {
@@ -35,14 +35,14 @@ ALLOWED_CALLS = {
         "getrandom": 278,
     },
 }  # fmt: skip
-"""Numbers of the system calls that are left, by architecture; "arch" is the kernel's name of it (linux/audit.h)."""
+"""Numbers of the allowed system calls, by architecture; "arch" is the kernel's constant for it (linux/audit.h)."""
 
 HARMLESS = ("compile", "exec", "builtins.", "object.", "code.", "sys._getframe", "sys.unraisablehook", "time.sleep")
-"""Audit events that say nothing about the system, by how they begin; all others end the process."""
+"""Beginnings of the audit events that do not concern the system; all others end the process."""
 
 
 def limit(cpu: float, memory: int, output: int) -> None:
-    """Bound what the process may take; nothing may be raised again."""
+    """Limit the resources of the process; the limits cannot be raised again."""
     for name, value in (
         ("RLIMIT_CPU", ceil(cpu) + 1),
         ("RLIMIT_AS", memory),
@@ -51,7 +51,7 @@ def limit(cpu: float, memory: int, output: int) -> None:
         ("RLIMIT_NPROC", 0),
         ("RLIMIT_CORE", 0),
     ):
-        # macOS knows some of these and does not keep them.
+        # macOS knows some of these and does not enforce them.
         try:
             resource.setrlimit(getattr(resource, name), (value, value))
         except (AttributeError, ValueError, OSError):
@@ -60,7 +60,7 @@ def limit(cpu: float, memory: int, output: int) -> None:
 
 
 def lock() -> bool:
-    """Give up all system calls but a few, for ever; False where the kernel cannot do that."""
+    """Give up all but a few system calls for good; return False where the kernel cannot do that."""
     if not sys.platform.startswith("linux") or os.uname().machine not in ALLOWED_CALLS:
         return False
     numbers = dict(ALLOWED_CALLS[os.uname().machine])
@@ -86,22 +86,22 @@ def lock() -> bool:
 
 
 class Nowhere:
-    """A file that takes everything and keeps nothing."""
+    """A file that discards everything written to it."""
 
     def write(self, text: str) -> int:
-        """Take it."""
+        """Discard the text."""
         return len(text)
 
     def flush(self) -> None:
-        """Nothing waits."""
+        """Do nothing."""
 
 
 class NotPlainError(Exception):
-    """A value that JSON cannot hold."""
+    """A value that JSON cannot represent."""
 
 
 def plain(value: object, depth: int = 0) -> object:
-    """A value as JSON can hold it.
+    """Convert a value to what JSON can represent.
 
     Raises:
         NotPlainError: It is of another type, or nested too deeply.
@@ -116,11 +116,11 @@ def plain(value: object, depth: int = 0) -> object:
         return [plain(item, depth + 1) for item in value]
     if isinstance(value, dict):
         return {str(key): plain(item, depth + 1) for key, item in value.items()}
-    raise NotPlainError(f"returned a {type(value).__name__}, which is no plain value")
+    raise NotPlainError(f"returned a {type(value).__name__}, which is not a plain value")
 
 
 def main() -> None:
-    """Read an order from stdin, carry it out, write the outcome to stdout."""
+    """Read an order from stdin, carry it out, and write the outcome to stdout."""
     order = json.loads(sys.stdin.buffer.read())
     for name in OFFERED:
         __import__(name)
@@ -151,7 +151,7 @@ def main() -> None:
     for name in ("ctypes", "_ctypes", "resource", "signal", "struct"):
         sys.modules.pop(name, None)
     try:
-        # Outside the guard's sight: to show the line of a syntax error Python would open a file.
+        # Before the hook is added: to show the line of a syntax error, Python would open a file.
         definitions, call = compile(order["source"], "<solution>", "exec"), compile(order["call"], "<call>", "eval")
         sys.addaudithook(guard)
         names: dict[str, object] = {"__name__": "solution"}

@@ -1,14 +1,15 @@
-"""Run Python that a model wrote, in a process that can compute and nothing else.
+"""Start the process that runs a model's Python, and read what it returns.
 
-What confines it, from the outermost in:
+The process is confined, from the outside in, by:
 
 - a process of its own, isolated (``python -I -S``, no environment, an empty working directory that is deleted
   afterwards, only stdin and stdout open), killed with its group when time is up;
-- limits of the operating system: CPU time, address space, size of what it writes, no open files, no processes;
-- on Linux (x86-64, arm64) a seccomp filter: of all system calls only those that allocate memory, read and write what is
-  open already, and exit. There is then no file system, no network and no other process, whatever the code does;
-- an audit hook that ends the process at the first attempt to open, to import what is not offered, to call the operating
-  system. It names what was tried; a determined attacker can get around it, and without seccomp it is all there is.
+- limits of the operating system: CPU time, address space, size of its output, no open files, no processes;
+- on Linux (x86-64, arm64) a seccomp filter, which allows only the system calls that allocate memory, read and write
+  what is already open, and exit: the file system, the network and other processes cannot be reached;
+- an audit hook that ends the process at the first attempt to open a file, import anything but a few modules, or call
+  the operating system. It names what was tried; a determined attacker can get around it, and without seccomp it is the
+  only barrier.
 
 The code is read from stdin, and the value goes back as JSON in a bounded file; nothing is ever unpickled.
 """
@@ -29,8 +30,8 @@ from typing import Any, Literal, TypeAlias
 from headprint.base.errors import InputError
 
 Failure: TypeAlias = Literal["syntax", "exception", "forbidden", "timeout", "memory", "value", "crash"]
-"""What went wrong: it is no Python; it raised; it tried what is not allowed; it took too long or too much; what it
-returned is no plain value or too large; its process died."""
+"""What went wrong: the code is not valid Python; it raised an exception; it tried something that is not allowed; it
+took too long, or too much memory; its result is not a plain value, or too large; its process died."""
 
 OUTPUT_BYTES = 1 << 16
 """The largest value, as JSON."""
@@ -41,13 +42,13 @@ _START_SECONDS = 10.0  # for the interpreter itself, which a busy machine starts
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a run.
+    """The outcome of a run.
 
     Attributes:
         value: What the call returned: a number, text, True or False, None, or lists (tuples too) and dicts of these.
-        error: None if it returned.
-        message: In words, if it did not.
-        seccomp: Whether the kernel confined it.
+        error: Why it did not return; None if it did.
+        message: The same in words.
+        seccomp: Whether the kernel's filter was on.
     """
 
     value: Any = None
@@ -57,23 +58,23 @@ class Result:
 
 
 def run(source: str, call: str = "solution()", *, timeout: float = 5.0, memory: int = 256 << 20) -> Result:
-    """Execute some source, then evaluate an expression, in a process that can do nothing else.
+    """Execute source code, then evaluate an expression, in a process that can only compute.
 
-    What the code prints is thrown away. It may import what needs nothing of the system: math, cmath, itertools,
-    functools, operator, collections, heapq, bisect, fractions, decimal, statistics, random, re, string, datetime,
-    typing, dataclasses.
+    What the code prints is discarded. It may import modules that need nothing from the system: math, cmath,
+    itertools, functools, operator, collections, heapq, bisect, fractions, decimal, statistics, random, re, string,
+    datetime, typing, dataclasses.
 
     Args:
         source: Python, such as the definition of a function.
         call: An expression that is evaluated afterwards; its value is the result.
-        timeout: Seconds that it may take.
-        memory: Bytes of address space that it may take, the interpreter's own included.
+        timeout: Seconds at most.
+        memory: Bytes of address space at most, including the interpreter's own.
 
     Raises:
-        InputError: This system is not POSIX: there is no way here to confine a process.
+        InputError: The system is not POSIX, where a process cannot be confined.
     """
     if os.name != "posix":
-        raise InputError("running a model's Python wants Linux or macOS; choose another scorer")
+        raise InputError("running a model's Python needs Linux or macOS; choose another scorer")
     order = {"source": source, "call": call, "cpu": timeout, "memory": memory, "output": OUTPUT_BYTES}
     with tempfile.TemporaryDirectory(prefix="headprint-") as folder, tempfile.TemporaryFile() as written:
         process = subprocess.Popen(
@@ -99,7 +100,7 @@ def run(source: str, call: str = "solution()", *, timeout: float = 5.0, memory: 
 
 
 def _read(text: bytes, code: int, timeout: float) -> Result:
-    """What the process wrote, which is data and not to be trusted."""
+    """Read what the process wrote, which is not to be trusted."""
     if -code in (signal.SIGXCPU, signal.SIGALRM):
         return Result(error="timeout", message=f"took longer than {timeout:g} s")
     try:
