@@ -1,64 +1,28 @@
-"""Evaluation against plain loops: one row at a time, full logits, no cache, no batches."""
+"""Evaluation as a whole: outcomes of rows, intervals, and what is refused before the model is asked."""
 
 from __future__ import annotations
 
 import json
-import random
-import sys
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional as F
 
 import headprint
 from headprint import lab, models
 from headprint.analysis.intervals import mean_interval, wilson
 from headprint.base import progress as bars
 from headprint.base.errors import InputError
-from headprint.cli.app import run
-from headprint.cli.commands import evaluate as command
 from headprint.data.rows import read_rows
 from headprint.evaluation import head_means
 from headprint.evaluation.evaluation import Evaluation, Outcome
-from headprint.evaluation.generation import generate, prompt_tokens
-from headprint.evaluation.likelihood import HeldOut, examples_of, token_losses
+from headprint.evaluation.likelihood import examples_of
 from headprint.evaluation.scorers import SCORERS
-from headprint.patterns.pattern import Pattern
-from support.numerics import FLOAT32, FLOAT64, error
+from support.numerics import FLOAT32, error
 from support.plain import losses as plain_losses
-from support.plain import random_examples
-from support.toy_models import toy_model
 from support.toy_rows import WORDS, small, text_rows
 from support.toy_tokenizers import PLAIN_CHAT, toy_tokenizer
-
-
-@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2", "cohere"])
-@pytest.mark.parametrize("batch_tokens", [1, 60, None])
-def test_losses_are_the_plain_ones_whatever_the_batches(family, batch_tokens, in_float64) -> None:
-    model = toy_model(family, dtype=torch.float64)
-    examples = random_examples([5, 17, 3, 9, 30, 17, 8])
-    losses = HeldOut(model, examples, batch_tokens=batch_tokens).losses()
-    assert error(losses, plain_losses(model, examples)) <= FLOAT64
-
-
-def test_token_losses_are_each_tokens_own_and_have_no_graph() -> None:
-    model = toy_model("llama", dtype=torch.float64)
-    ids = torch.randint(3, 96, (2, 9), generator=torch.Generator().manual_seed(1))
-    labels = ids.clone()
-    labels[0, :4] = labels[1, 6] = -100
-    found = token_losses(model, {"input_ids": ids}, labels)
-    with torch.no_grad():
-        logits = model(input_ids=ids).logits
-    for row, at in np.ndindex(2, 9):
-        if at == 0 or labels[row, at] == -100:
-            assert found[row, at] == 0
-        else:
-            wanted = F.cross_entropy(logits[row, at - 1], ids[row, at])
-            assert float(found[row, at]) == pytest.approx(float(wanted), rel=1e-9)
-    assert not found.requires_grad
 
 
 def test_the_models_own_generation_settings_are_set_aside_and_left_as_they_were() -> None:
@@ -83,32 +47,6 @@ def test_the_models_own_generation_settings_are_set_aside_and_left_as_they_were(
         headprint.evaluate(model, tokenizer, rows, scorer=broken, max_new_tokens=2)
     assert model.training
     assert model.generation_config is own
-
-
-@pytest.mark.parametrize("normalized", [False, True])
-def test_choice_takes_the_likeliest_of_the_choices(normalized) -> None:
-    model, tokenizer = small(), toy_tokenizer("bos")
-    rng = random.Random(3)
-    rows = text_rows(12)
-    for row in rows:
-        row["choices"] = [" ".join(rng.choices(WORDS, k=k)) for k in (1, 2, 3, 5)]
-        row["answer"] = rng.randrange(4)
-    wanted = []
-    for row in rows:
-        scores = []
-        for text in row["choices"]:
-            prompt = tokenizer(row["prompt"])["input_ids"]
-            ids = tokenizer(f"{row['prompt']} {text}")["input_ids"]
-            with torch.no_grad():
-                log = model(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
-            score = sum(float(log[at - 1, ids[at]]) for at in range(len(prompt), len(ids)))
-            scores.append(score / len(text) if normalized else score)
-        wanted.append(row["choices"][int(np.argmax(scores))])
-    scorer = "choice-norm" if normalized else "choice"
-    found = headprint.evaluate(model, tokenizer, rows, scorer=scorer, loss=False, batch_tokens=70)
-    assert [x.output for x in found.results] == wanted
-    right = [x == row["choices"][row["answer"]] for x, row in zip(wanted, rows, strict=True)]
-    assert [x.right for x in found.results] == right
 
 
 def test_a_custom_scorer_sees_row_and_output_and_results_are_in_order(tmp_path) -> None:
@@ -164,42 +102,6 @@ def test_intervals_by_hand() -> None:
     assert result["loss"]["value"] == pytest.approx(4.5)
 
 
-def test_out_of_memory_halves_batches(monkeypatch) -> None:
-    model, tokenizer = small(), toy_tokenizer()
-    rows = text_rows(8)
-    wanted = headprint.evaluate(model, tokenizer, rows, scorer="exact", max_new_tokens=5)
-    sizes = []
-    own = type(model).forward
-
-    def narrow(self, input_ids=None, **rest):
-        sizes.append(len(input_ids))
-        if len(input_ids) > 2:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return own(self, input_ids=input_ids, **rest)
-
-    monkeypatch.setattr(type(model), "forward", narrow)
-    prompts = [prompt_tokens(row, tokenizer) for row in read_rows(rows)]
-    answers = generate(model, tokenizer, prompts, max_new_tokens=5)
-    assert [x.text for x in answers] == [x.output for x in wanted.results]
-    assert max(sizes) == 8
-    monkeypatch.undo()
-
-    body = type(model.model).forward
-
-    def narrow_body(self, input_ids=None, **rest):
-        sizes.append(len(input_ids))
-        if len(input_ids) > 2:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return body(self, input_ids=input_ids, **rest)
-
-    monkeypatch.setattr(type(model.model), "forward", narrow_body)
-    heldout = HeldOut(model, examples_of(list(read_rows(rows)), tokenizer), batch_tokens=10_000)
-    assert error(heldout.losses(), [x.loss for x in wanted.results]) <= FLOAT32
-    sizes.clear()
-    heldout.losses()
-    assert max(sizes) == 2  # what was learnt is kept
-
-
 def test_progress_counts_every_row_twice(monkeypatch) -> None:
     done, model, tokenizer = [], small(), toy_tokenizer()
     own = bars.progress
@@ -228,17 +130,6 @@ def test_progress_counts_every_row_twice(monkeypatch) -> None:
 def test_wrong_input_is_one_clear_line(options, said) -> None:
     with pytest.raises(InputError, match=said):
         headprint.evaluate(small(dtype=torch.float32), toy_tokenizer(), text_rows(2), **options)
-
-
-def test_rows_that_cannot_be_judged_are_named_before_the_model_is_asked(monkeypatch) -> None:
-    rows, model = text_rows(3), small()
-    monkeypatch.setattr(model, "forward", None)
-    rows[2] = {"id": "x", "prompt": "Question"}
-    with pytest.raises(InputError, match="row 2: no right answer"):
-        headprint.evaluate(model, toy_tokenizer(), rows, scorer="exact")
-    rows[2]["answer"] = "5"
-    with pytest.raises(InputError, match="row 2: no 'completion'"):
-        headprint.evaluate(model, toy_tokenizer(), rows, scorer="exact")
 
 
 def test_a_model_is_given_loaded_or_by_name(saved) -> None:
@@ -305,19 +196,6 @@ def test_each_rows_outcome_is_written_in_full(tmp_path) -> None:
     assert (pre.prompt, pre.expected, pre.output, pre.cut) == (None, None, None, None)
 
 
-def test_python_is_run_and_its_rows_are_named() -> None:
-    rows = text_rows(4)
-    for number, row in enumerate(rows):
-        row["completion"] = f"def solution():\n    return {number}"
-        del row["answer"]
-    model, tokenizer = small(), toy_tokenizer()
-    found = headprint.evaluate(model, tokenizer, rows, scorer="python", max_new_tokens=3)
-    assert found.accuracy == 0
-    rows[2]["completion"] = "def solution():\n    return 1 / 0"
-    with pytest.raises(InputError, match=r"row 2: the completion does not run \(exception: ZeroDivisionError"):
-        headprint.evaluate(model, tokenizer, rows, scorer="python", max_new_tokens=3)
-
-
 def test_a_laboratory_task_is_judged_by_its_own_check() -> None:
     model, tokenizer = models.load_model("lab")
     rows = lab.task_rows("math", "test", n=6)
@@ -339,76 +217,3 @@ def saved(tmp_path_factory):
     toy_tokenizer().save_pretrained(folder / "model")
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in text_rows(6)))
     return folder
-
-
-def test_the_command_gives_what_the_function_does(saved, capsys) -> None:
-    model, tokenizer = models.load_model(str(saved / "model"))
-    wanted = headprint.evaluate(model, tokenizer, saved / "rows.jsonl", scorer="final", limit=5, max_new_tokens=6)
-    capsys.readouterr()
-    command = ["evaluate", str(saved / "model"), str(saved / "rows.jsonl"), "--scorer", "final", "--limit", "5"]
-    command += ["--max-new-tokens", "6", "--out", str(saved / "answers.jsonl")]
-    assert run([*command, "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["n"] == 5
-    assert found["loss"] == pytest.approx(wanted.to_dict()["loss"])
-    assert found["accuracy"] == wanted.to_dict()["accuracy"]
-    lines = [json.loads(line) for line in (saved / "answers.jsonl").read_text().splitlines()]
-    assert [line["output"] for line in lines] == [x.output for x in wanted.results]
-    assert run(command) == 0
-    shown = capsys.readouterr().out
-    assert f"right answers  {wanted.interval()}  (5 rows)" in shown
-    assert f"loss in nats   {wanted.loss_interval()}  (5 rows)" in shown
-
-
-def test_the_command_takes_mathbench(saved, capsys) -> None:
-    files = str(Path(__file__).parents[1] / "support" / "mathbench")
-    command = ["evaluate", str(saved / "model"), "--mathbench", files, "--how", "likelihood", "--max-new-tokens", "4"]
-    assert run([*command, "--out", str(saved / "mathbench.json"), "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["n"] == 7
-    assert found["circular"]["value"] <= found["plain"]["value"]
-    assert json.loads((saved / "mathbench.json").read_text()) == found
-    assert run(command) == 0
-    assert "primary/cloze_en, circular" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        (["rows.jsonl"], "say with --scorer what makes an answer right: exact, final"),
-        ([], "give one of DATA, --mathbench and --harness"),
-        (["rows.jsonl", "--mathbench", "x", "--scorer", "exact"], "give one of DATA"),
-        (["rows.jsonl", "--scorer", "lab"], "rows.jsonl:1: not a row of the laboratory"),
-        (["gone.jsonl", "--scorer", "exact"], "gone.jsonl"),
-        (["rows.jsonl", "--scorer", "exact", "--out", "gone/x.jsonl"], "gone is not a directory: make it"),
-        (["--mathbench", "gone.jsonl"], "gone.jsonl"),
-        (["--harness", "arc"], "pip install '.[eval]'"),
-    ],
-)
-def test_the_commands_mistakes_are_one_line_and_exit_code_2(saved, capsys, monkeypatch, options, said) -> None:
-    monkeypatch.chdir(saved)
-    monkeypatch.setitem(sys.modules, "lm_eval", None)
-    assert run(["evaluate", "model", *options]) == 2
-    error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert said in error
-    assert error.startswith("headprint: error: ")
-
-
-def test_help_names_the_packages_own_scorers() -> None:
-    assert command.SCORER_NAMES.split(", ") == SCORERS.names()
-
-
-def test_an_interrupted_command_says_what_is_true(saved, capsys, monkeypatch) -> None:
-    def interrupted(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(HeldOut, "losses", interrupted)
-    model, rows = str(saved / "model"), str(saved / "rows.jsonl")
-    Pattern(np.random.default_rng(0).random((3, 4))).save(saved / "pattern.safetensors")
-    for arguments in (
-        ["evaluate", model, rows, "--scorer", "none", "--out", str(saved / "new.jsonl")],
-        ["ablate", model, rows, "--pattern", str(saved / "pattern.safetensors"), "--out", str(saved / "new.json")],
-    ):
-        assert run(arguments) == 130
-        assert "interrupted; nothing was written, and the same command starts over" in capsys.readouterr().err
-    assert not list(saved.glob("new*"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+import headprint
 from headprint.base.errors import InputError
 from headprint.data.rows import Row, read_rows
 from headprint.data.tokenization import tokenize_row
@@ -107,3 +108,23 @@ def test_what_was_cut_is_known() -> None:
     assert long.cut
     model.generation_config.eos_token_id = [stop]
     assert generate(model, tokenizer, [prompt], max_new_tokens=3) == [("", False)]
+
+
+def test_out_of_memory_halves_batches(monkeypatch) -> None:
+    model, tokenizer = small(), toy_tokenizer()
+    rows = text_rows(8)
+    wanted = headprint.evaluate(model, tokenizer, rows, scorer="exact", max_new_tokens=5)
+    sizes = []
+    own = type(model).forward
+
+    def narrow(self, input_ids=None, **rest):
+        sizes.append(len(input_ids))
+        if len(input_ids) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return own(self, input_ids=input_ids, **rest)
+
+    monkeypatch.setattr(type(model), "forward", narrow)
+    prompts = [prompt_tokens(row, tokenizer) for row in read_rows(rows)]
+    answers = generate(model, tokenizer, prompts, max_new_tokens=5)
+    assert [x.text for x in answers] == [x.output for x in wanted.results]
+    assert max(sizes) == 8
