@@ -25,12 +25,13 @@ from headprint.study.chapters.ablation import Ablated, AblationRow
 from headprint.study.chapters.arms import ArmRow, Gain, gap
 from headprint.study.chapters.composition import Decomposition, Fig3, Fig4, Fit, Gap, MeanFit, Null, Subset
 from headprint.study.chapters.early_change import Fig5, Path
+from headprint.study.chapters.falls import Fall, fall_of
 from headprint.study.chapters.mixture import Table2
 from headprint.study.chapters.selection import Table3
 from headprint.study.chapters.spread import Fig1, Maps, MeanShape, Shape, Table1
 from headprint.study.estimates import Estimate, mean_of, written
 from headprint.study.verdicts import Finding
-from headprint.study.views import Figure
+from headprint.study.views import Figure, Text
 from support import recorded
 
 SEEDS = [0, 1, 2, 3, 4]
@@ -149,15 +150,15 @@ def heat_maps(before: list[list[float | None]], change: list[list[float | None]]
 def test_a_change_that_is_only_the_level_before_is_called_a_fall() -> None:
     before: list[list[float | None]] = [[0.9, 0.4, None], [0.1, 0.7, 0.2]]
     taken = heat_maps(before, [[None if x is None else -0.8 * x for x in row] for row in before])
-    assert spread.fall(taken) == pytest.approx(1.0)
+    assert fall_of(taken.change, taken.before) == pytest.approx(1.0)
     grown = heat_maps(before, [[0.1, 0.3, None], [-0.2, 0.1, 0.3]])
     expected = np.corrcoef([0.1, 0.3, -0.2, 0.1, 0.3], [-0.9, -0.4, -0.1, -0.7, -0.2])[0, 1]
-    assert spread.fall(grown) == pytest.approx(expected)
-    for maps, warned in ((taken, True), (grown, False)):
+    assert fall_of(grown.change, grown.before) == pytest.approx(expected)
+    for maps, r, warned in ((taken, 1.0, True), (grown, expected, False)):
         exhibit = replace(spreading([-0.1]), fig1=Fig1(maps=[maps]))
         figure = spread.CHAPTER.views(exhibit, SEEDS)[1]
         assert isinstance(figure, Figure)
-        assert [row[2].value for row in figure.tables[0].rows] == [pytest.approx(spread.fall(maps))]  # type: ignore[union-attr]
+        assert [row[2].value for row in figure.tables[0].rows] == [pytest.approx(r)]  # type: ignore[union-attr]
         warnings = [note.text for note in figure.notes if note.is_warning]
         assert len(warnings) == warned
         assert not warned or "In 1 of 1 tasks the change is little more than the level before" in warnings[0]
@@ -220,7 +221,7 @@ def fits(
         null_r2=interval(0.1),
     )
     figure = Fig4(fits=[fit], summary=[cell], paper=composition.PUBLISHED)
-    return composition.Exhibit(fig2=None, fig3=Fig3(), fig4=figure)
+    return composition.Exhibit(fig3=Fig3(), fig4=figure)
 
 
 @pytest.mark.parametrize(
@@ -252,6 +253,25 @@ def test_a_single_pair_is_not_called_the_best() -> None:
     found = finding(composition, fits(["math", "code"], interval(0.3), 0.5, pairs=["code"]))
     assert [check.holds for check in found.checks] == [False]
     assert found.verdict == "does not"
+
+
+def test_a_decomposition_of_changes_that_are_falls_says_so() -> None:
+    exhibit = fits(["math", "code"], interval(0.3), 0.001)
+    assert exhibit.fig4 is not None
+    of = [
+        Fall(model="lab", task=task, seed=seed, r=r)
+        for task, r in (("math", 0.95), ("code", 0.99), ("math_code", 0.5), ("arith", None))
+        for seed in (0, 1)
+    ]
+    shown = composition.CHAPTER.views(replace(exhibit, fig4=replace(exhibit.fig4, falls=of)), SEEDS)
+    warning = shown[0]
+    assert isinstance(warning, Text)
+    assert warning.is_warning
+    assert warning.text.startswith("In 2 of 4 tasks")
+    (figure,) = [each for each in shown if isinstance(each, Figure) and each.name == "fig4"]
+    (table,) = [each for each in figure.tables if each.title == "Is the change more than a fall?"]
+    assert [row[1] for row in table.rows] == ["math", "code", "math_code", "arith"]
+    assert not any(isinstance(each, Text) for each in composition.CHAPTER.views(exhibit, SEEDS))
 
 
 # Early change

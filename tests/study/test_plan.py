@@ -102,7 +102,7 @@ def test_step_2_is_the_target_arms_own_training(planned: Plan) -> None:
 def test_every_exhibit_names_its_jobs(planned: Plan) -> None:
     readers = planned.readers()
     assert set(readers) == {
-        "models", "base_rates", "table1 fig1", "fig2 fig3 fig4", "fig5", "table2", "table3", "ablation",
+        "models", "base_rates", "table1 fig1", "fig2", "fig3 fig4", "fig5", "table2", "table3", "ablation",
     }  # fmt: skip
     read = {job.id for jobs in readers.values() for job in jobs}
     assert {job.id for job in in_order(planned.jobs())} == {

@@ -59,7 +59,7 @@ class TestATinyRun:
         assert all(each.cached and each.readers and not each.reason for each in found)
         more = {each.job.label: each for each in explain_study(parse(changed("fits.draws", 30)), home)}
         assert more["lab · math_code · nnls · seed 0"].reason == "draws is 20 there and 30 here"
-        assert more["lab · math_code · nnls · seed 0"].readers == ("fig2 fig3 fig4", "table2")
+        assert more["lab · math_code · nnls · seed 0"].readers == ("fig3 fig4", "table2")
 
     def test_one_at_a_time(self, results: Results, home: Path) -> None:
         from filelock import FileLock

@@ -70,7 +70,7 @@ def test_patterns_are_of_the_probes(found: Any, own: Plan, cache: Cache) -> None
         for step, r, mse in zip(each.steps, each.correlation, each.mse, strict=True):
             assert r.value == pytest.approx(np.corrcoef(steps[0].ravel(), steps[step].ravel())[0, 1], abs=1e-5)
             assert mse.value == pytest.approx(((steps[step] - steps[0]) ** 2).mean(), rel=1e-3, abs=1e-15)
-    (matrices,) = found["composition"].fig2.matrices
+    (matrices,) = found["similarity"].fig2.matrices
     flat = {
         "before": [means[name][0].ravel() for name in matrices.tasks],
         "change": [(means[name][4] - means[name][0]).ravel() for name in matrices.tasks],

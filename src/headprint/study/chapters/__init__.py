@@ -5,12 +5,22 @@ order of the report; a new one is a file and a line here.
 
 from typing import Any
 
-from headprint.study.chapters import ablation, base_rates, composition, early_change, mixture, selection, spread
+from headprint.study.chapters import (
+    ablation,
+    base_rates,
+    composition,
+    early_change,
+    mixture,
+    selection,
+    similarity,
+    spread,
+)
 from headprint.study.chapters.chapter import Chapter
 
 CHAPTERS: tuple[Chapter[Any], ...] = (
     base_rates.CHAPTER,
     spread.CHAPTER,
+    similarity.CHAPTER,
     composition.CHAPTER,
     early_change.CHAPTER,
     mixture.CHAPTER,

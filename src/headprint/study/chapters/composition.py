@@ -1,4 +1,4 @@
-"""Claim 2: what a complex task changes is a combination of what basic tasks change (Figures 2, 3 and 4)."""
+"""Claim 2: what a complex task changes is a combination of what basic tasks change (Figures 3 and 4)."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from headprint.base.files import write_json
 from headprint.study.bounds import Count, CountOrNone, Distinct
 from headprint.study.chapters.chapter import Chapter, Claim, Jobs, Planned, View
 from headprint.study.chapters.common import BY_MODEL, MODEL, groups, over, qualified, where
+from headprint.study.chapters.falls import Fall, fall, fall_warning, falls_table
 from headprint.study.chapters.spread import patterns_of
 from headprint.study.estimates import Estimate, average, ends_of, mean_of, number, values_of, written
 from headprint.study.groundwork import BaseConfig, Run
@@ -90,56 +91,6 @@ class Fits:
         if self.targets is not None:
             return self.targets
         return [name for name, task in config.tasks.items() if task.kind == "complex"]
-
-
-@dataclass(frozen=True, kw_only=True, config=STRICT)
-class Correlations:
-    """Tasks × tasks, with the ends of each entry's interval."""
-
-    value: Matrix
-    low: Matrix
-    high: Matrix
-
-
-@dataclass(frozen=True, kw_only=True, config=STRICT)
-class TaskMatrices:
-    """Correlation over heads of every two tasks' patterns, in one run."""
-
-    model: str
-    seed: int
-    tasks: list[str]
-    method: str
-    before: Correlations
-    after: Correlations
-    change: Correlations
-    relative: Correlations
-
-
-@dataclass(frozen=True, kw_only=True, config=STRICT)
-class MeanMatrices:
-    """The same, averaged over seeds."""
-
-    model: str
-    tasks: list[str]
-    seeds: int
-    before: Matrix
-    after: Matrix
-    change: Matrix
-    relative: Matrix
-
-
-@dataclass(frozen=True, kw_only=True, config=STRICT)
-class Fig2:
-    """How alike the tasks' patterns and changes are."""
-
-    title: str = "Correlation of tasks' patterns"
-    caption: str = (
-        "Pearson correlation over heads of two tasks' patterns before and after fine-tuning, of the "
-        "changes, and of the change rates (change / before). Patterns are dense and positive, so high correlations are "
-        "no news by themselves."
-    )
-    matrices: list[TaskMatrices]
-    summary: list[MeanMatrices]
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -335,32 +286,15 @@ class Fig4:
     fits: list[Fit]
     summary: list[MeanFit]
     paper: PublishedFit
+    falls: list[Fall] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Exhibit:
-    """What this chapter adds to the results; None where there is too little to compare or to fit."""
+    """What this chapter adds to the results; None where there is nothing to fit."""
 
-    fig2: Fig2 | None
     fig3: Fig3
     fig4: Fig4 | None
-
-
-@stage(version=1)
-def correlations(out: Path, needs: Needs, *, seed: int, draws: int) -> None:
-    """Correlate the patterns of all trainings: before, after, of the changes, and of the change rates.
-
-    Writes ``correlations.json``.
-    """
-    from headprint.analysis.comparison import task_correlations
-
-    pairs = {task: before_and_after(folder) for task, folder in needs.items()}
-    found = task_correlations(
-        {task: before for task, (before, _) in pairs.items()},
-        {task: after for task, (_, after) in pairs.items()},
-        bootstrap=bootstrap(seed, draws),
-    )
-    write_json(out / "correlations.json", found.to_dict())
 
 
 @stage(version=1)
@@ -408,64 +342,31 @@ def fit_of(run: Run, fits: Fits, target: str, method: Method) -> Job:
 
 
 def plan(run: Run) -> Jobs:
-    """Correlations, if there are tasks to correlate; fits, if there is a basis; and the changes that they are of."""
+    """Fits, if there is a basis, and the patterns whose changes they are of."""
     fits = run.config.block(Fits) or Fits()
     jobs: dict[tuple[str, ...], Job] = {}
-    if len(run.tuned) > 1:
-        jobs["correlations",] = correlations.job(run.label("all tasks"), run.tuned, **run.drawing)
     for target in fits.targets_of(run.config) if fits.basis_of(run.config) else ():
         for method in fits.methods:
             jobs["fit", target, method] = fit_of(run, fits, target, method)
-        jobs |= {("changes", task): patterns_of(run, task) for task in run.tuned}
+        jobs |= {("patterns", task): patterns_of(run, task) for task in run.tuned}
     return jobs
 
 
 def collect(planned: Sequence[Planned], cache: Cache) -> Exhibit:
-    """All correlations and fits."""
-    matrices = [
-        TaskMatrices(model=each.run.name, seed=each.run.seed, **cache.json(job))
-        for each in planned
-        for (what, *_), job in each.jobs.items()
-        if what == "correlations"
-    ]
-    fits = [
-        _fit(each.run, of[0], of[1], cache.json(job))
-        for each in planned
-        for (what, *of), job in each.jobs.items()
-        if what == "fit"
-    ]
-    changes: dict[tuple[str, int], dict[str, Matrix]] = {
-        (each.run.name, each.run.seed): {
-            of[0]: cache.json(job)["maps"]["change"] for (what, *of), job in each.jobs.items() if what == "changes"
-        }
-        for each in planned
-    }
-    return Exhibit(
-        fig2=_fig2(matrices) if matrices else None,
-        fig3=Fig3(equations=equations(fits, changes)),
-        fig4=_fig4(fits) if fits else None,
-    )
-
-
-def _fig2(matrices: list[TaskMatrices]) -> Fig2:
-    summary = [
-        MeanMatrices(
-            model=own[0].model,
-            tasks=own[0].tasks,
-            seeds=len(own),
-            before=_mean_matrix([each.before.value for each in own]),
-            after=_mean_matrix([each.after.value for each in own]),
-            change=_mean_matrix([each.change.value for each in own]),
-            relative=_mean_matrix([each.relative.value for each in own]),
-        )
-        for own in groups(matrices, "model").values()
-    ]
-    return Fig2(matrices=matrices, summary=summary)
-
-
-def _mean_matrix(matrices: Sequence[Matrix]) -> Matrix:
-    mean = np.array(matrices, dtype=np.float64).mean(axis=0)
-    return [[x if np.isfinite(x) else None for x in row] for row in mean.tolist()]
+    """All fits, and what their changes are worth."""
+    fits: list[Fit] = []
+    falls: list[Fall] = []
+    changes: dict[tuple[str, int], dict[str, Matrix]] = {}
+    for each in planned:
+        own = changes.setdefault((each.run.name, each.run.seed), {})
+        for (what, *of), job in each.jobs.items():
+            if what == "fit":
+                fits.append(_fit(each.run, of[0], of[1], cache.json(job)))
+            else:
+                maps = cache.json(job)["maps"]
+                own[of[0]] = maps["change"]
+                falls.append(fall(each.run, of[0], maps))
+    return Exhibit(fig3=Fig3(equations=equations(fits, changes)), fig4=_fig4(fits, falls) if fits else None)
 
 
 def equations(fits: Sequence[Fit], changes: Mapping[tuple[str, int], Mapping[str, Matrix]]) -> list[Equation]:
@@ -516,9 +417,9 @@ def _fit(run: Run, target: str, method: str, found: Mapping[str, Any]) -> Fit:
     )
 
 
-def _fig4(fits: list[Fit]) -> Fig4:
+def _fig4(fits: list[Fit], falls: list[Fall]) -> Fig4:
     summary = [_mean_fit(own) for own in groups(fits, "model", "target", "method").values()]
-    return Fig4(fits=fits, summary=summary, paper=PUBLISHED)
+    return Fig4(fits=fits, summary=summary, paper=PUBLISHED, falls=falls)
 
 
 def _mean_fit(fits: Sequence[Fit]) -> MeanFit:
@@ -554,28 +455,16 @@ def _median(values: Iterable[float | None]) -> float | None:
     return float(np.median(known)) if known else None
 
 
-_CORRELATION = Scale(label="correlation over heads", diverging=True, limit=1.0)
-
 _CHANGE = Scale(label="change ΔAP (nats)", diverging=True)
-
-_MATRICES = {
-    "before": "Before fine-tuning",
-    "after": "After",
-    "change": "Changes, ΔAP",
-    "relative": "Change rates, ΔAP / AP",
-}
-
 _ABOUT = (MODEL, Column("Target"), Column("Fit"))
 
 
 def _views(exhibit: Exhibit, seeds: Sequence[int]) -> list[View]:
-    views: list[View] = []
+    views: list[View] = [*fall_warning(exhibit.fig4.falls)] if exhibit.fig4 else []
     if exhibit.fig3.equations:
         views.append(_idea(exhibit.fig3.equations))
     if exhibit.fig4:
         views.append(_fits(exhibit.fig4, seeds))
-    if exhibit.fig2:
-        views.append(_correlations(exhibit.fig2, seeds))
     return views
 
 
@@ -613,7 +502,7 @@ def _fits(figure: Fig4, seeds: Sequence[int]) -> Figure:
         title=figure.title,
         caption=figure.caption,
         drawing=Drawing(panels=panels, choosers=choosers) if panels else None,
-        tables=[_pairs(figure), _weights(figure), _discoveries(figure), *_details(figure.fits)],
+        tables=[*_summaries(figure), falls_table(figure.falls), *_details(figure.fits)],
         notes=[Text(intervals), Text("● marks the tasks that the target is made of.")],
     )
 
@@ -655,6 +544,10 @@ def _subset_panels(fits: Sequence[Fit]) -> list[Panel]:
 def _named(fits: Sequence[Fit]) -> list[str] | None:
     """The basic tasks that people say a target is made of."""
     return next((fit.named for fit in fits if fit.named), None)
+
+
+def _summaries(figure: Fig4) -> list[Table]:
+    return [_pairs(figure), _weights(figure), _discoveries(figure)]
 
 
 def _pairs(figure: Fig4) -> Table:
@@ -770,33 +663,6 @@ def _details(fits: Sequence[Fit]) -> list[Table]:
         Table(title=title, columns=[*about, *map(Column, names)], rows=rows, is_detail=True)
         for title, (names, rows) in parts.items()
     ]
-
-
-def _correlations(figure: Fig2, seeds: Sequence[int]) -> Figure:
-    panels = []
-    for mean in where(figure.summary) if len(seeds) > 1 else ():
-        plots = [_squares(title, mean.tasks, getattr(mean, part)) for part, title in _MATRICES.items()]
-        panels.append(Panel(plots=plots, at=(mean.model, f"mean of {mean.seeds}")))
-    for each in figure.matrices:
-        plots = []
-        for part, title in _MATRICES.items():
-            found: Correlations = getattr(each, part)
-            plots.append(_squares(title, each.tasks, found.value, found.low, found.high))
-        panels.append(Panel(plots=plots, at=(each.model, str(each.seed))))
-    of = " (of a single seed)" if len(seeds) > 1 else ""
-    return Figure(
-        name="fig2",
-        title=figure.title,
-        caption=figure.caption,
-        drawing=Drawing(panels=panels, choosers=[BY_MODEL, Chooser(label="Seed")], compared=True),
-        notes=[Text(f"Point at a cell for its 95 % interval over examples{of}.")],
-    )
-
-
-def _squares(
-    title: str, tasks: list[str], values: Matrix, low: Matrix | None = None, high: Matrix | None = None
-) -> HeatMap:
-    return HeatMap(title=title, values=values, scale=_CORRELATION, labels=tasks, low=low, high=high)
 
 
 def _evidence(exhibit: Exhibit) -> Evidence:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 from pydantic.dataclasses import dataclass
 
 from headprint.base.files import write_json
-from headprint.patterns.statistics import correlation
 from headprint.study.chapters.chapter import Chapter, Claim, Jobs, Planned, View
 from headprint.study.chapters.common import (
     BY_MODEL,
@@ -17,11 +15,11 @@ from headprint.study.chapters.common import (
     distinct,
     examples,
     groups,
-    over,
     qualified,
     spread_of,
     where,
 )
+from headprint.study.chapters.falls import Fall, fall_of, fall_warning, falls_table
 from headprint.study.estimates import Estimate, mean_of, number, value_of, values_of, written
 from headprint.study.groundwork import Run
 from headprint.study.groundwork.training import before_and_after, bootstrap, matrix
@@ -200,9 +198,6 @@ _LEVELS = Scale(label="level (nats)")
 
 _CHANGES = Scale(label="change (nats)", diverging=True)
 
-MERELY_A_FALL = 0.9
-"""The correlation of a change with minus the level before from which on the change tells nothing of its own."""
-
 _STATISTICS = {"gini": "Gini coefficient", "cv": "Coefficient of variation", "kurtosis": "Excess kurtosis"}
 
 _SHORT = {"gini": "Gini", "cv": "CV", "kurtosis": "Kurtosis"}
@@ -259,36 +254,6 @@ def _panel(model: str, table: Table1) -> Panel:
     return Panel(plots=plots, at=(model,))
 
 
-def fall(maps: Maps) -> float:
-    """Correlation over heads of the change with the level before, its sign turned.
-
-    Where fine-tuning takes most of the loss away it takes most of every level away, too, and the change says no more
-    than the pattern before training does.
-    """
-    change, before = (np.array(matrix, dtype=np.float64).ravel() for matrix in (maps.change, maps.before))
-    known = np.isfinite(change) & np.isfinite(before)
-    return correlation(change[known], -before[known])
-
-
-def _falls(maps: Sequence[Maps]) -> tuple[Table, list[Text]]:
-    """How far each change is the level before with its sign turned, and a warning where it is hardly anything else."""
-    found = {about: over(map(fall, of)) for about, of in groups(maps, "model", "task").items()}
-    columns = [MODEL, Column("Task"), Column("Correlation of ΔAP with −AP before")]
-    rows = [[*about, r] for about, r in found.items()]
-    table = Table(title="Is the change more than a fall?", columns=columns, rows=rows, keys=2, is_open=True)
-    falling = [about for about, r in found.items() if (value_of(r) or 0) > MERELY_A_FALL]
-    return table, ([Text(fall_warning(len(falling), len(found)), is_warning=True)] if falling else [])
-
-
-def fall_warning(count: int, total: int) -> str:
-    """What to make of changes that are little more than the level before with its sign turned."""
-    return (
-        f"In {count} of {total} tasks the change is little more than the level before with its sign turned "
-        f"(correlation above {MERELY_A_FALL}): the loss fell, and every level with it. "
-        "What ΔAP shows there, the pattern before training shows as well."
-    )
-
-
 def _maps(figure: Fig1, seeds: Sequence[int]) -> Figure:
     panels = [
         Panel(
@@ -302,15 +267,15 @@ def _maps(figure: Fig1, seeds: Sequence[int]) -> Figure:
         for each in figure.maps
     ]
     choosers = [BY_MODEL, Chooser(label="Task", on_paper="all"), Chooser(label="Seed")]
-    table, warnings = _falls(figure.maps)
+    falls = [Fall(model=x.model, task=x.task, seed=x.seed, r=fall_of(x.change, x.before)) for x in figure.maps]
     runs = "Each seed is a training run of its own." if len(seeds) > 1 else f"Seed {seeds[0]}."
     return Figure(
         name="fig1",
         title=figure.title,
         caption=f"{figure.caption} Point at a head to read it, or focus a map and use the arrow keys.",
         drawing=Drawing(panels=panels, choosers=choosers, compared=True),
-        tables=[table],
-        notes=[examples(each.n for each in figure.maps), Text(runs), *warnings],
+        tables=[falls_table(falls)],
+        notes=[examples(each.n for each in figure.maps), Text(runs), *fall_warning(falls)],
     )
 
 

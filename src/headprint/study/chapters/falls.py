@@ -1,0 +1,79 @@
+"""Whether a change is more than a fall.
+
+Where fine-tuning takes most of the loss away it takes most of every level away, too. ΔAP is then −AP before training,
+and what it shows, the pattern before training shows as well. Every chapter that reads changes reports how near they
+come to that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from pydantic.dataclasses import dataclass
+
+from headprint.patterns.statistics import correlation
+from headprint.study.chapters.common import MODEL, groups, over
+from headprint.study.estimates import value_of
+from headprint.study.groundwork import Run
+from headprint.study.records import STRICT, Matrix
+from headprint.study.views import Column, Table, Text
+
+MERELY = 0.9
+"""The correlation of a change with minus the level before from which on the change tells nothing of its own."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Fall:
+    """One fine-tuning's change beside the level before.
+
+    Attributes:
+        model: Name in the config.
+        task: What it was fine-tuned on.
+        seed: Of the run.
+        r: Correlation over heads of ΔAP with −AP before; None where one of them is the same in all heads.
+    """
+
+    model: str
+    task: str
+    seed: int
+    r: float | None
+
+
+def fall(run: Run, task: str, maps: Mapping[str, Matrix]) -> Fall:
+    """The fall of one of a run's trainings.
+
+    Args:
+        run: Of one model and seed.
+        task: What was trained on.
+        maps: ``before`` and ``change``, layers × heads.
+    """
+    return Fall(model=run.name, task=task, seed=run.seed, r=fall_of(maps["change"], maps["before"]))
+
+
+def fall_of(change: Matrix, before: Matrix) -> float | None:
+    """The correlation over heads of a change with the level before, its sign turned."""
+    rise, level = (np.array(matrix, dtype=np.float64).ravel() for matrix in (change, before))
+    known = np.isfinite(rise) & np.isfinite(level)
+    return value_of(correlation(rise[known], -level[known]))
+
+
+def falls_table(falls: Sequence[Fall]) -> Table:
+    """The correlation of each task, over seeds."""
+    rows = [[*about, over(each.r for each in of)] for about, of in groups(falls, "model", "task").items()]
+    columns = [MODEL, Column("Task"), Column("Correlation of ΔAP with −AP before")]
+    return Table(title="Is the change more than a fall?", columns=columns, rows=rows, keys=2, is_open=True)
+
+
+def fall_warning(falls: Sequence[Fall]) -> list[Text]:
+    """What to make of changes that are little more than the level before with its sign turned; nothing without any."""
+    means = [value_of(over(each.r for each in of)) for of in groups(falls, "model", "task").values()]
+    count = sum(mean is not None and mean > MERELY for mean in means)
+    if not count:
+        return []
+    text = (
+        f"In {count} of {len(means)} tasks the change is little more than the level before with its sign turned "
+        f"(correlation above {MERELY}): the loss fell, and every level with it. "
+        "What ΔAP shows there, the pattern before training shows as well."
+    )
+    return [Text(text, is_warning=True)]
