@@ -102,7 +102,7 @@ def test_without_the_extra_it_says_how_to_get_it(monkeypatch) -> None:
 
 @pytest.mark.slow
 def test_the_real_harness_agrees_with_the_choice_scorers(tmp_path) -> None:
-    pytest.importorskip("lm_eval")
+    pytest.importorskip("lm_eval", reason="the extra headprint[eval] is not part of the development setup")
     rows = [
         {
             "prompt": f"Question: {i} items + {i % 5} =",

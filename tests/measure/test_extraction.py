@@ -86,55 +86,6 @@ def test_the_authors_script_is_reproduced(model, examples) -> None:
     assert error(found.pattern().values, extract(model, None, rows(examples)).pattern().values) > 0.05
 
 
-def test_running_out_of_memory_halves_the_budget_and_loses_nothing(model, examples, monkeypatch) -> None:
-    from headprint.measure import engine
-
-    measure, sizes = engine.measure, []
-
-    def small_machine(model, sites, batch, **options):
-        sizes.append(batch.input_ids.numel())
-        if batch.input_ids.numel() > 45:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return measure(model, sites, batch, **options)
-
-    expected = extract(model, None, rows(examples)).values
-    monkeypatch.setattr(engine, "measure", small_machine)
-    found = extract(model, None, rows(examples), batch_tokens=200)
-    assert error(found.values, expected) <= STORED
-    assert max(sizes) > 45
-    assert sum(size > 45 for size in sizes) <= 4  # it learns: 200, 100, 50 and no more
-
-
-def test_one_example_that_does_not_fit_is_named_with_a_mend(model, examples, monkeypatch) -> None:
-    from headprint.measure import engine
-
-    def no_memory(*_, **__):
-        raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
-
-    monkeypatch.setattr(engine, "measure", no_memory)
-    with pytest.raises(InputError, match=r"30 tokens \(id 'x4'.*checkpointing"):
-        extract(model, None, rows(examples))
-
-
-def test_other_errors_are_not_taken_for_memory(model, examples, monkeypatch) -> None:
-    from headprint.measure import engine
-
-    def broken(*_, **__):
-        raise RuntimeError("shapes cannot be multiplied")
-
-    monkeypatch.setattr(engine, "measure", broken)
-    with pytest.raises(RuntimeError, match="shapes"):
-        extract(model, None, rows(examples))
-
-
-def test_a_loss_that_is_not_finite_names_the_example(examples) -> None:
-    model = toy_model("llama")
-    with torch.no_grad():
-        model.lm_head.weight[50] = float("nan")
-    with pytest.raises(InputError, match=r"example 'x\d+': its loss is nan"):
-        extract(model, None, rows(examples), verify=False)
-
-
 def test_a_store_is_resumed_and_finished_shards_are_never_redone(model, examples, tmp_path, monkeypatch) -> None:
     from headprint.measure import engine
 
