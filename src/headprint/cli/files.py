@@ -37,7 +37,7 @@ def check_destination(path: Path | None) -> None:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Writes one JSON object, whole or not at all; it may hold no number that is not finite.
+    """Write one JSON object atomically; every number in it is finite.
 
     Raises:
         InputError: If it cannot be written there.

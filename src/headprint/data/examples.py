@@ -19,7 +19,7 @@ from headprint.data.sources import Source
 from headprint.data.tokenization import Example, check_limits, tokenize_rows
 
 _TOKENISED = 256  # rows at a time
-_NAMED = 5  # places kept for messages, of each kind
+_NAMED = 5  # places of each kind that messages name
 
 
 @dataclass(slots=True)

@@ -63,7 +63,7 @@ class Evaluation:
     """How a model did.
 
     Attributes:
-        scorer: What told right from wrong.
+        scorer: What decided which answers are right.
         results: One for each row, in order.
     """
 

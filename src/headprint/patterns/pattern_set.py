@@ -372,7 +372,7 @@ def load(path: str | Path, *, partial: bool = False) -> Pattern | PatternSet:
 
 
 def _without_places(provenance: Any) -> Any:
-    """Provenance without the paths of the model and the rows, which decide no number and so no byte of a shard."""
+    """Provenance without the paths of the model and the rows, which affect no level and so no byte of a shard."""
     if isinstance(provenance, list):
         return [_without_places(part) for part in provenance]
     if not isinstance(provenance, dict):

@@ -134,7 +134,7 @@ class Decomposition:
     options: Options
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types, for JSON; what is no number becomes None."""
+        """Return plain types for JSON, with None for NaN and infinities."""
         return dict(_plain(self))
 
 
@@ -168,7 +168,7 @@ class Discovery:
     frequency: dict[str, float]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types, for JSON; what is no number becomes None."""
+        """Return plain types for JSON, with None for NaN and infinities."""
         return dict(_plain(self))
 
 
