@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pydantic.dataclasses import dataclass
@@ -26,26 +26,21 @@ class Estimate:
     low: float | None = None
     high: float | None = None
 
-    def __getitem__(self, name: str) -> float | None:
-        """A field by name."""
-        found: float | None = getattr(self, name)
-        return found
-
 
 NOTHING = Estimate(None)
 
 
 def value_of(estimate: Any) -> float | None:
     """The number of an estimate, or a plain number; None where there is none."""
-    found = estimate["value"] if isinstance(estimate, Mapping | Estimate) else estimate
+    found = estimate.value if isinstance(estimate, Estimate) else estimate
     return float(found) if isinstance(found, int | float) and math.isfinite(found) else None
 
 
 def ends_of(estimate: Any) -> tuple[float, float] | None:
     """The ends of an estimate's interval, if it has one."""
-    if not isinstance(estimate, Mapping | Estimate):
+    if not isinstance(estimate, Estimate):
         return None
-    low, high = value_of(estimate["low"]), value_of(estimate["high"])
+    low, high = value_of(estimate.low), value_of(estimate.high)
     return None if low is None or high is None else (low, high)
 
 

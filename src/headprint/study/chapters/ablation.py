@@ -14,7 +14,7 @@ from headprint.base.files import read_json_lines, write_json
 from headprint.study.bounds import Count, CountOrNone, Distinct
 from headprint.study.chapters.chapter import Chapter, Claim, Jobs, Planned, View
 from headprint.study.chapters.common import BY_MODEL, MODEL, distinct, examples, groups, spread_of, where
-from headprint.study.estimates import Estimate, average, mean_of, number, value_of, values_of
+from headprint.study.estimates import Estimate, average, mean_of, number, values_of
 from headprint.study.groundwork import BaseConfig, Run
 from headprint.study.groundwork.models import Model, load
 from headprint.study.groundwork.training import before_and_after
@@ -232,8 +232,8 @@ def collect(planned: Sequence[Planned], cache: Cache) -> Exhibit:
                 )
             whole = Intact(
                 **of,
-                loss=value_of(found["intact"]["loss"]),
-                accuracy=value_of(found["intact"]["accuracy"]),
+                loss=found["intact"]["loss"]["value"],
+                accuracy=found["intact"]["accuracy"] and found["intact"]["accuracy"]["value"],
                 n=found["n"],
             )
             intact.setdefault((each.run.name, task, each.run.seed), whole)

@@ -106,8 +106,8 @@ class Table2:
 
     title: str = "Mixtures of basic tasks before a task with few rows"
     caption: str = (
-        "Held-out accuracy and loss of the target. Every first stage has as many supervised tokens as "
-        "the mixture; the second stage is the same for all."
+        "Held-out accuracy and loss of the target. Step 1 of every arm has as many supervised tokens as "
+        "the mixture; step 2 is the same for all."
     )
     arms: dict[str, str]
     rows: list[ArmRow]

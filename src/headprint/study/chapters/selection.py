@@ -94,8 +94,8 @@ class Table3:
 
     title: str = "Rows selected from a pool before a task with few rows"
     caption: str = (
-        "Held-out accuracy and loss of the target. Every method takes as many supervised tokens; the "
-        "second stage is the same for all."
+        "Held-out accuracy and loss of the target. Every method takes as many supervised tokens in "
+        "step 1; step 2 is the same for all."
     )
     arms: dict[str, str]
     rows: list[ArmRow]
