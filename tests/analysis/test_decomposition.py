@@ -13,7 +13,7 @@ from scipy.stats import kstest
 
 from headprint.analysis.bootstrap import Bootstrap
 from headprint.analysis.decomposition.changes import read_change
-from headprint.analysis.decomposition.fit import Options, decompose, discover
+from headprint.analysis.decomposition.fit import decompose, discover
 from headprint.analysis.decomposition.regression import (
     Reduced,
     adjusted,
@@ -26,13 +26,14 @@ from headprint.analysis.decomposition.regression import (
     solve,
     solve_all,
 )
+from headprint.analysis.decomposition.results import DecompositionOptions as Options
 from headprint.analysis.mixture import load_weights
 from headprint.base.errors import InputError
 from headprint.cli.app import run
 from headprint.patterns.pattern_set import Pattern
 from support.pattern_sets import HEADS, LAYERS, around, random_pattern
 
-QUICK = Options(null=60)
+QUICK = Options(permutations=60)
 FEW = Bootstrap(draws=60)
 NONE = Bootstrap(draws=0)
 
@@ -177,7 +178,7 @@ def test_values_are_those_of_the_patterns():
         ]
         y, *x = (pattern.values.ravel().astype(float) for pattern in patterns)
         expected = plain_fit(np.stack(x, -1), y, "lstsq", False)
-        options = Options(method="lstsq", relative=relative, null=5)
+        options = Options(method="lstsq", relative=relative, permutations=5)
         found = decompose(target, basics, options=options, bootstrap=FEW)
         assert [found.weights[name].value for name in names] == pytest.approx(expected[0], abs=1e-4)
         assert found.r2.value == pytest.approx(expected[2], abs=1e-4)
@@ -213,16 +214,18 @@ def test_p_values_of_independent_targets_are_uniform():
     p = []
     for seed in range(60):
         target = change(random_pattern(1000 + seed))
-        p.append(decompose(target, basics, options=Options(null=40, folds=2), bootstrap=NONE).null.p_value)
+        p.append(decompose(target, basics, options=Options(permutations=40, folds=2), bootstrap=NONE).null.p_value)
     assert kstest(p, "uniform").pvalue > 0.01
 
 
-def test_null_within_layers_asks_for_more_than_a_profile_over_depth():
+def test_permute_within_layers_asks_for_more_than_a_profile_over_depth():
     depth = np.array([1.0, 5, 20, 60])[:, None]  # shared by all tasks; the heads themselves are independent
     target = change(depth * random_pattern(1) ** 0.3)
     basics = {task: change(depth * random_pattern(i) ** 0.3) for i, task in enumerate("ab", start=2)}
     p = {
-        within: decompose(target, basics, options=Options(null=200, null_within=within), bootstrap=NONE).null.p_value
+        within: decompose(
+            target, basics, options=Options(permutations=200, permute_within=within), bootstrap=NONE
+        ).null.p_value
         for within in ("layer", "all")
     }
     assert p["all"] < 0.01
@@ -232,7 +235,7 @@ def test_null_within_layers_asks_for_more_than_a_profile_over_depth():
 def test_intercept_takes_what_all_heads_share():
     basics = {task: change(random_pattern(i)) for i, task in enumerate("ab")}
     target = change(0.5 * random_pattern(0) + 3.0)
-    found = decompose(target, basics, options=Options(intercept=True, null=5), bootstrap=NONE)
+    found = decompose(target, basics, options=Options(intercept=True, permutations=5), bootstrap=NONE)
     assert found.intercept.value == pytest.approx(3.0, abs=1e-4)
     assert found.weights["a"].value == pytest.approx(0.5, abs=1e-4)
     assert decompose(target, basics, options=QUICK, bootstrap=NONE).intercept.value == 0
@@ -250,12 +253,12 @@ def test_layers_without_attention_are_left_out():
 def test_discovery_finds_a_planted_pair_among_many():
     names = ("math", "code", *(f"other-{i}" for i in range(10)))
     target, catalogue = planted(tasks=names, noise=0.1)
-    found = discover(target, catalogue, most=4, options=Options(null=20), bootstrap=Bootstrap(draws=20))
+    found = discover(target, catalogue, most=4, options=Options(permutations=20), bootstrap=Bootstrap(draws=20))
     assert set(found.tasks) == {"math", "code"}
     assert set(found.fit.weights) == {"math", "code"}
     assert found.null.p_value == pytest.approx(1 / 21)
-    assert found.frequency["math"] > 0.9
-    assert max(share for task, share in found.frequency.items() if task.startswith("other")) < 0.5
+    assert found.selection_frequency["math"] > 0.9
+    assert max(share for task, share in found.selection_frequency.items() if task.startswith("other")) < 0.5
     assert [len(step.tasks) for step in found.path] == [1, 2, 3, 4]
     r2 = [step.r2 for step in found.path]
     assert r2 == sorted(r2)
@@ -300,7 +303,7 @@ def test_read_change(tmp_path):
     for wrong in ("math", "=a,b", "math=", "math=a,b,c", "math=a,"):
         with pytest.raises(InputError, match="NAME=BEFORE,AFTER"):
             read_change(wrong)
-    with pytest.raises(InputError, match="one pattern set and no change"):
+    with pytest.raises(InputError, match="one pattern set, not a change"):
         read_change(f"math={tmp_path}/before")
     with pytest.raises(InputError, match="no file or directory"):
         read_change(f"math={tmp_path}/nothing")
@@ -316,7 +319,13 @@ def files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
     options = [f"--basic={name}={name}-before,{name}-after" for name in basics]
-    return ["decompose", "--target=math_code=target-before,target-after", *options, "--null=20", "--bootstrap=30"]
+    return [
+        "decompose",
+        "--target=math_code=target-before,target-after",
+        *options,
+        "--permutations=20",
+        "--bootstrap=30",
+    ]
 
 
 def test_command(files, tmp_path, capsys):
@@ -376,7 +385,7 @@ def test_wrong_input():
         decompose(one, {str(i): change(random_pattern(i)) for i in range(24)})
     with pytest.raises(InputError, match="use discover"):
         decompose(one, {str(i): change(random_pattern(i)) for i in range(11)}, subsets=True)
-    with pytest.raises(InputError, match="a pattern and no change"):
+    with pytest.raises(InputError, match="a pattern, not a change"):
         decompose(Pattern(random_pattern(0)), {"math": one})
     with pytest.raises(InputError, match="with --relative"):
         decompose(one, {"math": one}, options=Options(relative=True))
@@ -388,9 +397,50 @@ def test_wrong_input():
         decompose(change(np.full((2, 2), np.inf)), {"math": change(np.ones((2, 2)))})
     with pytest.raises(InputError, match="1 at least"):
         discover(one, {"math": one}, most=0)
-    for wrong in ({"method": "ridge"}, {"folds": 1}, {"null": -1}, {"null_within": "heads"}):
+    for wrong in ({"method": "ridge"}, {"folds": 1}, {"permutations": -1}, {"permute_within": "heads"}):
         with pytest.raises(InputError):
             Options(**wrong)
     flat = {"math": change(random_pattern(1, (1, 9)))}
     with pytest.raises(InputError, match="two layers"):
         decompose(change(random_pattern(0, (1, 9))), flat, options=Options(folds="layers"))
+
+
+def test_a_change_that_only_mirrors_the_pattern_before_is_said_so(capsys, tmp_path):
+    before, twin, other = (around(random_pattern(seed), 30, seed=seed) for seed in (0, 1, 2))
+    collapsed = around(random_pattern(0) * 0.05, 30, seed=3)  # the loss is gone, and so are the levels
+    raised = around(random_pattern(1) * random_pattern(7), 30, seed=4)
+    found = decompose((before, collapsed), {"other": (twin, raised)}, name="math", options=Options(permutations=0))
+    change = collapsed.pattern().values.astype(float) - before.pattern().values
+    expected = -np.corrcoef(change.ravel(), before.pattern().values.ravel())[0, 1]
+    assert found.mirrors_before["math"] == pytest.approx(expected, abs=1e-6)
+    assert found.mirrors_before["math"] > 0.9 > found.mirrors_before["other"]
+    (line,) = found.warnings
+    assert "math (r = " in line
+    assert "other" not in line
+    assert found.to_dict()["warnings"] == [line]
+    assert decompose((twin, raised), {"o": (other, twin)}, options=Options(permutations=0)).warnings == []
+    rates = decompose((before, collapsed), {"o": (twin, raised)}, options=Options(permutations=0, relative=True))
+    assert rates.warnings == []
+    for name, levels in (("before", before), ("after", collapsed), ("b2", twin), ("a2", raised)):
+        levels.save(tmp_path / name)
+    target, basic = (
+        f"{t}={tmp_path}/{b},{tmp_path}/{a}" for t, b, a in (("math", "before", "after"), ("o", "b2", "a2"))
+    )
+    assert run(["decompose", "--target", target, "--basic", basic, "--permutations=0", "--bootstrap=0", "--json"]) == 0
+    stdout, stderr = capsys.readouterr()
+    assert json.loads(stdout)["warnings"][0] in stderr
+    change = collapsed.pattern() - before.pattern()
+    assert decompose(change, {"o": (twin, raised)}, options=Options(permutations=0)).mirrors_before["target"] is None
+
+
+def test_tasks_of_different_models_are_refused():
+    def levels(seed, weights):
+        return around(random_pattern(seed), model={"id": "m", "weights": weights})
+
+    target = levels(0, "w"), levels(1, "tuned")
+    decompose(target, {"math": (levels(2, "w"), levels(3, "tuned on math"))}, bootstrap=NONE)
+    with pytest.raises(InputError, match="target and math are of different models"):
+        decompose(target, {"math": (levels(2, "v"), levels(3, "tuned"))}, bootstrap=NONE)
+    change = levels(3, "tuned").pattern() - levels(2, "v").pattern()
+    with pytest.raises(InputError, match="target and math are of different models"):
+        decompose(target, {"math": change}, bootstrap=NONE)

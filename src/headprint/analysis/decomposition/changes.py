@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import numpy as np
 
 from headprint.analysis.bootstrap import Bootstrap, Resampled, resample
+from headprint.analysis.comparability import check_comparable
+from headprint.analysis.confound import mirrors_before
 from headprint.base.errors import InputError
 from headprint.patterns import shared_heads
 from headprint.patterns.pattern_set import Pattern, PatternSet, load
@@ -35,6 +37,8 @@ class Problem:
         draws: x (B, P, K) and y (B, P) of resampled examples; None if a change has no examples.
         layers: (P,) the layer of each head, in ascending order.
         examples: Examples behind each change; None for a change without them.
+        mirrors_before: Correlation of each change with the negated pattern before
+            (:mod:`headprint.analysis.confound`); None for a change from a file.
     """
 
     name: str
@@ -44,19 +48,21 @@ class Problem:
     draws: tuple[Values, Values] | None
     layers: NDArray[np.int64]
     examples: dict[str, int | None]
+    mirrors_before: dict[str, float | None]
 
     def narrowed(self, chosen: Sequence[int]) -> Problem:
-        """The same with some of the basic tasks."""
+        """Return the same problem with some of the basic tasks."""
         tasks = [self.tasks[k] for k in chosen]
         draws = self.draws and (self.draws[0][:, :, list(chosen)], self.draws[1])
         examples = {task: self.examples[task] for task in (self.name, *tasks)}
-        return Problem(self.name, tasks, self.x[:, list(chosen)], self.y, draws, self.layers, examples)
+        mirrors = {task: self.mirrors_before[task] for task in (self.name, *tasks)}
+        return Problem(self.name, tasks, self.x[:, list(chosen)], self.y, draws, self.layers, examples, mirrors)
 
 
 def prepare(
     target: Change, basics: Mapping[str, Change], *, name: str, relative: bool, bootstrap: Bootstrap
 ) -> Problem:
-    """Brings changes into one table of the heads that have a finite number in all of them.
+    """Bring changes into one table of the heads that have a finite number in all of them.
 
     Args:
         target: One change.
@@ -66,14 +72,16 @@ def prepare(
         bootstrap: Number of draws, and seed.
 
     Raises:
-        InputError: If there is no basic task, or more than heads; if the target is among them; if
-            shapes differ; or if a change does not permit ``relative``.
+        InputError: There is no basic task, or there are more than heads; the target is among them; shapes or
+            models before training differ; or a change does not permit ``relative``.
     """
     if not basics:
         raise InputError("there is no basic task to decompose into: give at least one")
     if name in basics:
         raise InputError(f"the target {name!r} is among the basic tasks, too: leave it out there")
-    changes = {task: _change(task, c, relative, bootstrap) for task, c in {name: target, **basics}.items()}
+    given = {name: target, **basics}
+    check_comparable({task: _before(change).provenance for task, change in given.items()}, one_model=True)
+    changes = {task: _change(task, change, relative, bootstrap) for task, change in given.items()}
     mask = shared_heads(*(change.values for change in changes.values()))
     tasks = list(basics)
     if len(tasks) >= mask.sum():
@@ -93,15 +101,16 @@ def prepare(
         y,
         draws,
         np.nonzero(mask)[0],
-        {task: _examples(change) for task, change in {name: target, **basics}.items()},
+        {task: _examples(change) for task, change in given.items()},
+        {task: _mirror(change, changes[task]) for task, change in given.items()},
     )
 
 
 def read_change(text: str) -> tuple[str, Change]:
-    """What ``NAME=BEFORE,AFTER`` or ``NAME=CHANGE.safetensors`` means.
+    """Read ``NAME=BEFORE,AFTER`` or ``NAME=CHANGE.safetensors``.
 
     Raises:
-        InputError: If it is neither, or a file or directory is missing or foreign.
+        InputError: It is neither, or a file or directory is missing or something else.
     """
     name, equals, paths = text.partition("=")
     parts = paths.split(",")
@@ -118,7 +127,7 @@ def read_change(text: str) -> tuple[str, Change]:
         return name, cast(Change, tuple(found))
     (only,) = found
     if isinstance(only, PatternSet):
-        raise InputError(f"{paths} is one pattern set and no change: write {name}=BEFORE,AFTER")
+        raise InputError(f"{paths} is one pattern set, not a change: write {name}=BEFORE,AFTER")
     return name, only
 
 
@@ -134,19 +143,19 @@ def _change(task: str, change: Change, relative: bool, bootstrap: Bootstrap) -> 
         values = np.stack([before.values, after.values]).astype(np.float64)
         draws = np.empty((0, *values.shape))
     else:
-        raise InputError(f"{task}: before and after want to be two pattern sets, or two patterns")
+        raise InputError(f"{task}: before and after must be two pattern sets or two patterns")
     return Resampled(_difference(values, relative), _difference(draws, relative))
 
 
 def _of_file(task: str, change: Pattern, relative: bool) -> Resampled:
     if change.kind != "change":
-        raise InputError(f"{task}: this is a pattern and no change: write {task}=BEFORE,AFTER")
+        raise InputError(f"{task}: this is a pattern, not a change: write {task}=BEFORE,AFTER")
     origin = change.provenance
     rate = origin.get("operation") == "/" and isinstance(origin["operands"][1], dict)  # by a pattern, not a number
     if relative != rate:
         have, want = ("changes", "change rates") if relative else ("change rates", "changes")
         raise InputError(
-            f"{task}: this file holds {have} and {want} are to be fitted: make it again by headprint diff "
+            f"{task}: this file holds {have}, and {want} are fitted: make it again with headprint diff "
             f"{'with' if relative else 'without'} --relative, or give {task}=BEFORE,AFTER"
         )
     values = change.values.astype(np.float64)
@@ -159,6 +168,17 @@ def _difference(x: Any, relative: bool) -> Any:
         return after - before
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(before == 0, np.nan, (after - before) / before)
+
+
+def _before(change: Change) -> Pattern | PatternSet:
+    return change if isinstance(change, Pattern) else change[0]
+
+
+def _mirror(change: Change, resampled: Resampled) -> float | None:
+    if isinstance(change, Pattern):
+        return None
+    before = change[0]
+    return mirrors_before(resampled.values, (before.pattern() if isinstance(before, PatternSet) else before).values)
 
 
 def _examples(change: Change) -> int | None:

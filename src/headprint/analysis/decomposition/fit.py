@@ -40,11 +40,10 @@ from headprint.analysis.decomposition.regression import (
 )
 from headprint.analysis.decomposition.results import (
     Decomposition,
+    DecompositionOptions,
     Discovery,
-    Folds,
     Gap,
     Null,
-    Options,
     Step,
     Subset,
 )
@@ -54,21 +53,10 @@ from headprint.base.errors import InputError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = [
-    "MOST_RANKED",
-    "Decomposition",
-    "Discovery",
-    "Folds",
-    "Gap",
-    "Null",
-    "Options",
-    "Step",
-    "Subset",
-    "decompose",
-    "discover",
-]
+__all__ = ["MOST_RANKED", "decompose", "discover"]
 
 MOST_RANKED = 10
+"""Basic tasks whose subsets are all fitted, at most."""
 _R2 = (-np.inf, 1.0)
 
 
@@ -78,10 +66,10 @@ def decompose(
     *,
     name: str = "target",
     subsets: bool = False,
-    options: Options | None = None,
+    options: DecompositionOptions | None = None,
     bootstrap: Bootstrap | None = None,
 ) -> Decomposition:
-    """Fits a target's change by those of basic tasks.
+    """Fit a target's change by those of basic tasks.
 
     Args:
         target: ``(before, after)``, two pattern sets of the same examples or two patterns, or a change.
@@ -92,10 +80,10 @@ def decompose(
         bootstrap: How the intervals over examples are made. draws x (K + 1) x L x H x 8 bytes are held.
 
     Raises:
-        InputError: If shapes differ, there are too many basic tasks or none, or a change cannot be
-            read as ``options.relative`` says.
+        InputError: Shapes or models before training differ, there are too many basic tasks or none, or a change
+            cannot be read as ``options.relative`` says.
     """
-    options, bootstrap = options or Options(), bootstrap or Bootstrap()
+    options, bootstrap = options or DecompositionOptions(), bootstrap or Bootstrap()
     if subsets and len(basics) > MOST_RANKED:
         raise InputError(
             f"{len(basics)} basic tasks have {2 ** len(basics) - 1:,} subsets; {MOST_RANKED} tasks are ranked at "
@@ -111,10 +99,10 @@ def discover(
     *,
     name: str = "target",
     most: int = 8,
-    options: Options | None = None,
+    options: DecompositionOptions | None = None,
     bootstrap: Bootstrap | None = None,
 ) -> Discovery:
-    """Finds a sparse basis in a whole catalogue of tasks.
+    """Find a sparse basis in a whole catalogue of tasks.
 
     The basis grows by the task that lowers the residual most, all weights being fitted anew
     (orthogonal matching pursuit). Its size is the smallest whose error on held-out heads is within
@@ -132,9 +120,9 @@ def discover(
     Raises:
         InputError: As :func:`decompose`.
     """
-    options, bootstrap = options or Options(), bootstrap or Bootstrap()
+    options, bootstrap = options or DecompositionOptions(), bootstrap or Bootstrap()
     if most < 1:
-        raise InputError(f"the largest basis has {most} tasks; it wants 1 at least")
+        raise InputError(f"the largest basis has {most} tasks; choose 1 or more")
     problem = prepare(target, catalogue, name=name, relative=options.relative, bootstrap=bootstrap)
     return _Work(problem, options, bootstrap).discovery(min(most, len(problem.tasks)))
 
@@ -142,15 +130,15 @@ def discover(
 class _Work:
     """One problem and all that is computed of it more than once."""
 
-    def __init__(self, problem: Problem, options: Options, bootstrap: Bootstrap) -> None:
+    def __init__(self, problem: Problem, options: DecompositionOptions, bootstrap: Bootstrap) -> None:
         self.problem, self.options, self.bootstrap = problem, options, bootstrap
         self.parts = folds(problem.layers, options.folds, options.seed)
         if len(self.parts) < 2:
-            raise InputError("leave-one-layer-out wants two layers at least: give a number of folds")
+            raise InputError("leaving out one layer at a time needs two layers or more: give a number of folds")
         self.whole = self._reduce(problem.x, problem.y)
         self.drawn = None if problem.draws is None else self._reduce(*problem.draws)
-        targets = shuffled(problem.y, problem.layers, options.null, options.null_within, options.seed)
-        self.permuted = self._reduce(np.broadcast_to(problem.x, (options.null, *problem.x.shape)), targets)
+        targets = shuffled(problem.y, problem.layers, options.permutations, options.permute_within, options.seed)
+        self.permuted = self._reduce(np.broadcast_to(problem.x, (options.permutations, *problem.x.shape)), targets)
 
     def decomposition(self, subsets: bool) -> Decomposition:
         problem, options = self.problem, self.options
@@ -172,6 +160,7 @@ class _Work:
             gaps=gaps,
             heads=len(problem.y),
             examples=problem.examples,
+            mirrors_before=problem.mirrors_before,
             intervals=self.drawn is not None,
             options=options,
         )

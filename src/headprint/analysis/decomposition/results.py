@@ -1,22 +1,21 @@
-"""What a decomposition is asked (:class:`Options`) and what it answers."""
+"""How a decomposition is made (:class:`DecompositionOptions`) and what it finds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
-import numpy as np
-
+from headprint.analysis.confound import mirror_warning
 from headprint.analysis.intervals import Interval
-from headprint.base.errors import InputError
+from headprint.base.errors import InputError, did_you_mean
+from headprint.base.files import without_nan
 from headprint.base.options import PermuteWithin, RegressionMethod
 
 Folds: TypeAlias = int | Literal["layers"]
 
 
 @dataclass(frozen=True)
-class Options:
+class DecompositionOptions:
     """How a fit is made and judged.
 
     Attributes:
@@ -25,31 +24,34 @@ class Options:
         relative: Fit change rates ΔAP / AP instead of changes ΔAP. The paper speaks of both.
         intercept: Fit a constant, too.
         folds: Parts of the heads that are held out in turn, or ``"layers"``: each layer in turn.
-        null: Targets with permuted heads; 0 for none.
-        null_within: Permute within each ``"layer"``, which keeps the profile over depth that all
+        permutations: Targets with permuted heads, for the null; 0 for none.
+        permute_within: Permute within each ``"layer"``, which keeps the profile over depth that all
             tasks share and asks for more than it, or over ``"all"`` heads.
         seed: Of folds and permutations.
 
     Raises:
-        InputError: If one of them is out of range.
+        InputError: One of them is out of range.
     """
 
     method: RegressionMethod = "nnls"
     relative: bool = False
     intercept: bool = False
     folds: Folds = 10
-    null: int = 1000
-    null_within: PermuteWithin = "layer"
+    permutations: int = 1000
+    permute_within: PermuteWithin = "layer"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for value, allowed in ((self.method, get_args(RegressionMethod)), (self.null_within, get_args(PermuteWithin))):
-            if value not in allowed:
-                raise InputError(f"unknown option {value!r}: choose from {', '.join(allowed)}")
+        for name, value, kind in (
+            ("method", self.method, RegressionMethod),
+            ("permute_within", self.permute_within, PermuteWithin),
+        ):
+            if value not in (allowed := get_args(kind)):
+                raise InputError(f"unknown {name} {value!r}: {did_you_mean(value, allowed)}")
         if self.folds != "layers" and (not isinstance(self.folds, int) or self.folds < 2):
-            raise InputError(f"folds is {self.folds!r}; it wants 2 parts at least, or 'layers'")
-        if self.null < 0 or self.seed < 0:
-            raise InputError(f"null ({self.null}) and seed ({self.seed}) want to be 0 or more")
+            raise InputError(f"folds is {self.folds!r}; choose 2 parts or more, or 'layers'")
+        if self.permutations < 0 or self.seed < 0:
+            raise InputError(f"permutations ({self.permutations}) and seed ({self.seed}) must be 0 or more")
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class Gap:
 
 @dataclass(frozen=True)
 class Decomposition:
-    """What a target is made of.
+    """What a target's change is composed of.
 
     Attributes:
         target: Its name.
@@ -115,6 +117,8 @@ class Decomposition:
         gaps: One of each size that has two subsets or more; None if not asked for.
         heads: P, the heads fitted: those with a number in every change.
         examples: Examples behind each change, by task; None for a change from a file.
+        mirrors_before: Correlation of each change with the negated pattern before, by task; None for a change
+            from a file. Near 1, the change is little more than -AP_before (:mod:`headprint.analysis.confound`).
         intervals: Whether there are any: only pattern sets permit them.
         options: How it was made.
     """
@@ -130,12 +134,19 @@ class Decomposition:
     gaps: list[Gap] | None
     heads: int
     examples: dict[str, int | None]
+    mirrors_before: dict[str, float | None]
     intervals: bool
-    options: Options
+    options: DecompositionOptions
+
+    @property
+    def warnings(self) -> list[str]:
+        """What to know before reading anything into the fit, one line each."""
+        found = mirror_warning(self.mirrors_before)
+        return [found] if found else []
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain types for JSON, with None for NaN and infinities."""
-        return dict(_plain(self))
+        """Return plain types for JSON, with None for NaN."""
+        return {**dict(without_nan(asdict(self))), "warnings": self.warnings}
 
 
 @dataclass(frozen=True)
@@ -157,7 +168,7 @@ class Discovery:
         fit: Its decomposition; None if it is empty. Its intervals hold for this basis, and do not
             know that it was chosen.
         null: As the decomposition's, but each permuted target chooses a basis of the same size for itself.
-        frequency: Share of draws that have each task in their basis of that size.
+        selection_frequency: Share of draws that have each task in their basis of that size.
     """
 
     target: str
@@ -165,18 +176,8 @@ class Discovery:
     tasks: tuple[str, ...]
     fit: Decomposition | None
     null: Null | None
-    frequency: dict[str, float]
+    selection_frequency: dict[str, float]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain types for JSON, with None for NaN and infinities."""
-        return dict(_plain(self))
-
-
-def _plain(value: Any) -> Any:
-    if hasattr(value, "__dataclass_fields__"):
-        return {key: _plain(getattr(value, key)) for key in value.__dataclass_fields__}
-    if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value
+        """Return plain types for JSON, with None for NaN."""
+        return {**dict(without_nan(asdict(self))), "fit": self.fit and self.fit.to_dict()}

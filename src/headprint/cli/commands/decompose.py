@@ -15,7 +15,7 @@ from headprint.cli import common, files
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from headprint.analysis.decomposition.fit import Decomposition, Discovery, Null
+    from headprint.analysis.decomposition import Decomposition, Discovery, Null
     from headprint.analysis.intervals import Interval
 
 _CHANGE = "NAME=BEFORE,AFTER: two pattern sets or files; or NAME=CHANGE.safetensors, of headprint diff --out."
@@ -48,59 +48,59 @@ def decompose(
         str,
         typer.Option(metavar="N|layers", help="Parts of the heads held out, or each layer.", rich_help_panel=_DOUBT),
     ] = "10",
-    null: Annotated[
+    permutations: Annotated[
         int, typer.Option(metavar="N", min=0, help="Targets with permuted heads.", rich_help_panel=_DOUBT)
     ] = 1000,
-    null_within: Annotated[
+    permute_within: Annotated[
         PermuteWithin, typer.Option(help="Permute heads within layers or all.", rich_help_panel=_DOUBT)
     ] = "layer",
     bootstrap: Annotated[
         int, typer.Option(metavar="N", min=0, help="Resamples of the examples.", rich_help_panel=_DOUBT)
     ] = 1000,
     confidence: Annotated[float, typer.Option(help="Of the intervals.", rich_help_panel=_DOUBT)] = 0.95,
-    seed: Annotated[int, typer.Option(min=0, help="Of all that is random.", rich_help_panel=_DOUBT)] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.", rich_help_panel=_DOUBT)] = 0,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Keep the result as JSON.", rich_help_panel=common.OUTPUT_PANEL),
+        typer.Option(metavar="FILE", help="Write the result as JSON.", rich_help_panel=common.OUTPUT_PANEL),
     ] = None,
     json: common.JsonOption = False,
 ) -> None:
     """Fit the change of one task by the changes of others: weights, R², and what chance would give."""
+    from headprint.analysis import decomposition
     from headprint.analysis.bootstrap import Bootstrap
-    from headprint.analysis.decomposition.changes import read_change
-    from headprint.analysis.decomposition.fit import Options, decompose
-    from headprint.analysis.decomposition.fit import discover as find
 
     if folds != "layers" and not folds.isdecimal():
-        raise InputError(f"folds is {folds!r}; it wants a number of parts, or layers")
-    name, change = read_change(target)
-    basics = dict(pairs := [read_change(each) for each in basic])
+        raise InputError(f"folds is {folds!r}: give a number of parts, or 'layers'")
+    name, change = decomposition.read_change(target)
+    basics = dict(pairs := [decomposition.read_change(each) for each in basic])
     if len(basics) < len(pairs):
         raise InputError("two basic tasks have the same name: give each a name of its own")
     if discover and subsets:
         raise InputError("--subsets ranks the tasks that are named, and --discover names them: give one of the two")
-    options = Options(
+    options = decomposition.DecompositionOptions(
         method=method,
         relative=relative,
         intercept=intercept,
         folds=cast(Any, folds if folds == "layers" else int(folds)),
-        null=null,
-        null_within=null_within,
+        permutations=permutations,
+        permute_within=permute_within,
         seed=seed,
     )
     draws = Bootstrap(draws=bootstrap, seed=seed, confidence=confidence)
     result: Decomposition | Discovery
     if discover:
-        result = find(change, basics, name=name, most=discover, options=options, bootstrap=draws)
+        result = decomposition.discover(change, basics, name=name, most=discover, options=options, bootstrap=draws)
         parts, fit = _discovery(result), result.fit
     else:
-        result = decompose(change, basics, name=name, subsets=subsets, options=options, bootstrap=draws)
+        result = decomposition.decompose(change, basics, name=name, subsets=subsets, options=options, bootstrap=draws)
         parts, fit = _decomposition(result), result
     if fit and bootstrap and not fit.intervals:
         common.say(
-            "no intervals: they want pattern sets of two examples or more before and after, for every task (and of "
+            "no intervals: they need pattern sets of two examples or more before and after, for every task (and, for "
             "change rates, a level above 0 in every resample)"
         )
+    for warning in fit.warnings if fit else []:
+        common.say(f"warning: {warning}")
     content = {**result.to_dict(), "changes": {"target": target, "basic": basic}, "bootstrap": vars(draws)}
     if out:
         files.write_json(out, content)
@@ -129,7 +129,7 @@ def _decomposition(found: Decomposition) -> list[RenderableType]:
         ("R²", *_cells(found.r2)),
         ("R² adjusted", f"{found.adjusted:.3f}", ""),
         ("R² on held-out heads", f"{found.cross_validated:.3f}", ""),
-        *_null_rows(found.null, f"heads permuted {_within(options.null_within)}"),
+        *_null_rows(found.null, f"heads permuted {_within(options.permute_within)}"),
     ]
     if options.intercept:
         rows.append(("constant", *_cells(found.intercept)))
@@ -162,7 +162,7 @@ def _discovery(found: Discovery) -> list[RenderableType]:
     rows = []
     for number, step in enumerate(found.path, start=1):
         task = step.tasks[-1]
-        share = f"{found.frequency[task]:.0%}" if task in found.frequency else "–"
+        share = f"{found.selection_frequency[task]:.0%}" if task in found.selection_frequency else "–"
         chosen = "•" if number <= len(found.tasks) else ""
         rows.append((f"{chosen:<2}{number} + {task}", f"{step.r2:.3f}", f"{step.cross_validated:.3f}", share))
     parts: list[RenderableType] = [

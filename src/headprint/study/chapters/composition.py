@@ -176,6 +176,8 @@ class Decomposition:
     examples: dict[str, int | None]
     intervals: bool
     options: dict[str, Any]
+    mirrors_before: dict[str, float | None] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
     def of_size(self, size: int) -> list[Subset]:
         """The fits of subsets of one size, best first; one that failed comes last."""
@@ -201,7 +203,7 @@ class Discovery:
     tasks: list[str]
     fit: Decomposition | None
     null: Null | None
-    frequency: dict[str, float]
+    selection_frequency: dict[str, float]
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -314,10 +316,10 @@ def fit(
 
     Writes ``fit.json``.
     """
-    from headprint.analysis.decomposition.fit import MOST_RANKED, Options, decompose, discover
+    from headprint.analysis.decomposition import MOST_RANKED, DecompositionOptions, decompose, discover
 
     pairs = {task: before_and_after(folder) for task, folder in needs.items()}
-    options = Options(method=method, relative=relative, null=permutations, seed=seed)
+    options = DecompositionOptions(method=method, relative=relative, permutations=permutations, seed=seed)
     common: dict[str, Any] = {"name": target, "options": options, "bootstrap": bootstrap(seed, draws)}
     found = decompose(pairs[target], {task: pairs[task] for task in basis}, subsets=len(basis) <= MOST_RANKED, **common)
     discovered = None
