@@ -12,15 +12,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from pydantic.dataclasses import dataclass
 
-from headprint.patterns.statistics import correlation
+from headprint.analysis.confound import MIRRORED, mirrors_before
 from headprint.study.chapters.common import MODEL, groups, over
 from headprint.study.estimates import value_of
 from headprint.study.groundwork import Run
 from headprint.study.records import STRICT, Matrix
 from headprint.study.views import Column, Table, Text
-
-MERELY = 0.9
-"""The correlation of a change with minus the level before from which on the change tells nothing of its own."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -53,9 +50,7 @@ def fall(run: Run, task: str, maps: Mapping[str, Matrix]) -> Fall:
 
 def fall_of(change: Matrix, before: Matrix) -> float | None:
     """The correlation over heads of a change with the level before, its sign turned."""
-    rise, level = (np.array(matrix, dtype=np.float64).ravel() for matrix in (change, before))
-    known = np.isfinite(rise) & np.isfinite(level)
-    return value_of(correlation(rise[known], -level[known]))
+    return value_of(mirrors_before(*(np.array(matrix, dtype=np.float64) for matrix in (change, before))))
 
 
 def falls_table(falls: Sequence[Fall]) -> Table:
@@ -68,12 +63,12 @@ def falls_table(falls: Sequence[Fall]) -> Table:
 def fall_warning(falls: Sequence[Fall]) -> list[Text]:
     """What to make of changes that are little more than the level before with its sign turned; nothing without any."""
     means = [value_of(over(each.r for each in of)) for of in groups(falls, "model", "task").values()]
-    count = sum(mean is not None and mean > MERELY for mean in means)
+    count = sum(mean is not None and mean > MIRRORED for mean in means)
     if not count:
         return []
     text = (
         f"In {count} of {len(means)} tasks the change is little more than the level before with its sign turned "
-        f"(correlation above {MERELY}): the loss fell, and every level with it. "
+        f"(correlation above {MIRRORED}): the loss fell, and every level with it. "
         "What ΔAP shows there, the pattern before training shows as well."
     )
     return [Text(text, is_warning=True)]
