@@ -29,7 +29,7 @@ COMMANDS = {
     "extract": "headprint extract lab lab:math --limit {rows} --out runs/math",
     "extract-code": "headprint extract lab lab:code --limit {rows} --out runs/code",
     "show": "headprint show runs/math",
-    "diff": "headprint diff runs/math runs/code --png demo.png",
+    "diff": "headprint diff runs/math runs/code --plot demo.png",
     "verify": "headprint verify lab",
     "bench": "headprint bench lab --examples {examples}",
     "error-line": "headprint extract lab broken.jsonl --out runs/broken",

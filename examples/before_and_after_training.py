@@ -13,8 +13,7 @@ from trl import SFTConfig, SFTTrainer
 
 import headprint
 from headprint import lab
-from headprint.plotting import figures as plot
-from headprint.plotting import terminal as render
+from headprint.plotting import change_view, heat_maps
 
 OUT = Path("runs/examples/lora")
 STEPS = 30
@@ -50,13 +49,11 @@ def main() -> None:
     print(
         f"mean loss of the probes: {before.losses.mean():.2f} before, {after.losses.mean():.2f} after (nats per token)"
     )
-    show(render.terminal_change(before.pattern(), after.pattern(), change))
+    show(change_view(before.pattern(), after.pattern(), change))
 
     OUT.mkdir(parents=True, exist_ok=True)
     change.save(OUT / "change.safetensors")
-    plot.heat_maps(
-        [before.pattern(), after.pattern(), change], OUT / "change.png", titles=["before", "after", "change"]
-    )
+    heat_maps([before.pattern(), after.pattern(), change], OUT / "change.png", titles=["before", "after", "change"])
     print(f"wrote {OUT / 'change.safetensors'} and {OUT / 'change.png'}")
 
 

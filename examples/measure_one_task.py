@@ -8,7 +8,7 @@ from pathlib import Path
 
 import headprint
 from headprint import lab
-from headprint.plotting import figures as plot
+from headprint.plotting import heat_maps
 
 OUT = Path("runs/examples")
 
@@ -33,7 +33,7 @@ def main() -> None:
     print(f"correlation between the patterns of the two halves: {halves[0].correlation(halves[1]):.3f}")
 
     pattern.save(OUT / "math.safetensors")
-    plot.heat_maps([pattern], OUT / "math.png", titles=["math"])
+    heat_maps([pattern], OUT / "math.png", titles=["math"])
     print(f"wrote {OUT / 'math.safetensors'} and {OUT / 'math.png'}")
 
 

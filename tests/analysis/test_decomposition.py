@@ -389,13 +389,13 @@ def test_wrong_input():
         decompose(Pattern(random_pattern(0)), {"math": one})
     with pytest.raises(InputError, match="with --relative"):
         decompose(one, {"math": one}, options=Options(relative=True))
-    with pytest.raises(InputError, match="two pattern sets, or two patterns"):
+    with pytest.raises(InputError, match="two pattern sets or two patterns"):
         decompose((target[0], target[1].pattern()), {"math": one})
     with pytest.raises(InputError, match="every entry is NaN"):
         decompose(change(np.full((2, 2), np.nan)), {"math": change(np.ones((2, 2)))})
     with pytest.raises(InputError, match="infinite"):
         decompose(change(np.full((2, 2), np.inf)), {"math": change(np.ones((2, 2)))})
-    with pytest.raises(InputError, match="1 at least"):
+    with pytest.raises(InputError, match="choose 1 or more"):
         discover(one, {"math": one}, most=0)
     for wrong in ({"method": "ridge"}, {"folds": 1}, {"permutations": -1}, {"permute_within": "heads"}):
         with pytest.raises(InputError):

@@ -112,6 +112,7 @@ def patterns(tmp_path) -> tuple[Path, Path]:
     """Two pattern files, of the same task before and after some training."""
     rng = np.random.default_rng(0)
     paths = tmp_path / "before.safetensors", tmp_path / "after.safetensors"
+    values = rng.gamma(1.0, 0.1, (LAYERS, HEADS))
     for path in paths:
         provenance = {
             "model": {"id": "some/model", "weights": path.stem},
@@ -120,7 +121,8 @@ def patterns(tmp_path) -> tuple[Path, Path]:
             "loss": "mean",
             "examples": 12,
         }
-        Pattern(rng.gamma(1.0, 0.1, (LAYERS, HEADS)), provenance).save(path)
+        Pattern(values, provenance).save(path)
+        values = values * rng.uniform(0.5, 2.0, values.shape)
     return paths
 
 
@@ -433,7 +435,7 @@ def test_layers_without_attention_are_null_in_json(tmp_path, capsys) -> None:
 
 
 def test_show_draws_a_picture(patterns, tmp_path, capsys) -> None:
-    assert run(["show", str(patterns[0]), "--png", str(tmp_path / "a.png"), "--json"]) == 0
+    assert run(["show", str(patterns[0]), "--plot", str(tmp_path / "a.png"), "--json"]) == 0
     stdout, stderr = capsys.readouterr()
     assert json.loads(stdout)["kind"] == "pattern"
     assert "a.png" in stderr
@@ -454,7 +456,9 @@ def test_diff_is_the_librarys(patterns, tmp_path, capsys, relative) -> None:
     assert told["mse"] == before.mse(after)
     assert told["before"]["gini"] == before.gini()
     assert told["after"]["kurtosis"] == after.kurtosis()
-    assert told["change"]["gini"] is None
+    for statistic in ("gini", "cv", "kurtosis"):  # as headprint compare has them
+        rise = told["after"][statistic] - told["before"][statistic]
+        assert told["change"][statistic] == pytest.approx(rise, abs=1e-12)
     assert np.allclose(told["change"]["values"], change.values)
     assert [head["value"] for head in told["raised"]] == sorted(v for v in change.values.ravel() if v > 0)[:-4:-1]
     assert [head["value"] for head in told["lowered"]] == sorted(v for v in change.values.ravel() if v < 0)[:3]
@@ -463,8 +467,35 @@ def test_diff_is_the_librarys(patterns, tmp_path, capsys, relative) -> None:
     assert np.array_equal(saved.values, change.values)
 
 
+def test_diff_says_when_the_change_only_mirrors_the_pattern_before(patterns, tmp_path, capsys) -> None:
+    before = Pattern.load(patterns[0])
+    collapsed = tmp_path / "collapsed.safetensors"
+    own = {**before.provenance, "model": {"id": "some/model", "weights": "tuned"}}
+    Pattern(before.values * np.random.default_rng(1).uniform(0.0, 0.1, before.shape), own).save(collapsed)
+    assert run(["diff", str(patterns[0]), str(collapsed), "--json"]) == 0
+    stdout, stderr = capsys.readouterr()
+    told = json.loads(stdout)
+    assert told["change"]["mirrors_before"] > 0.9
+    assert told["warnings"][0].startswith("little more than -AP before training: change (r = ")
+    assert told["warnings"][0] in stderr
+    assert run(["diff", str(patterns[0]), str(collapsed), "--relative"]) == 0
+    assert capsys.readouterr().err == ""
+    assert run(["diff", *map(str, patterns), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["warnings"] == []
+
+
+def test_diff_tells_an_adapter_from_its_base(patterns, tmp_path, capsys) -> None:
+    base = Pattern.load(patterns[0])
+    tuned = {"id": "some/model", "weights": "other", "adapters": ["default"]}
+    path = saved_with(tmp_path / "tuned.safetensors", base * 1.5, **{**base.provenance, "model": tuned, "step": 40})
+    assert run(["diff", str(patterns[0]), str(path)]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert ": some/model on some/data" in shown
+    assert ": some/model + adapter after 40 steps on some/data" in shown
+
+
 def test_diff_in_the_terminal(patterns, tmp_path, capsys) -> None:
-    assert run(["diff", *map(str, patterns), "--png", str(tmp_path / "three.png")]) == 0
+    assert run(["diff", *map(str, patterns), "--plot", str(tmp_path / "three.png")]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert " ".join(" ".join(lines).split()).count(": some/model on some/data ") == 2
     assert max(map(len, lines)) <= 80
@@ -483,9 +514,10 @@ def test_diff_in_the_terminal(patterns, tmp_path, capsys) -> None:
         (("a" * 40, "b"), ("a" * 19 + "…", "b", "b - " + "a" * 19 + "…")),
     ],
 )
-def test_diff_of_two_tasks_names_them(tmp_path, capsys, sources, names) -> None:
+def test_diff_of_two_tasks_names_them(tmp_path, monkeypatch, capsys, sources, names) -> None:
+    monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(1)
-    paths = [tmp_path / "one.safetensors", tmp_path / "other.safetensors"]
+    paths = [Path("one.safetensors"), Path("other.safetensors")]
     for number, (path, source) in enumerate(zip(paths, sources, strict=True)):
         provenance = {"model": {"id": "m", "weights": "w"}, "data": {"source": source, "content": str(number)}}
         Pattern(rng.gamma(1.0, 0.1, (LAYERS, HEADS)), provenance).save(path)

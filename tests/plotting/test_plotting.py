@@ -13,6 +13,7 @@ from rich.console import Console
 
 from headprint.base.errors import InputError
 from headprint.patterns.pattern import Pattern
+from headprint.plotting import Scale, unit
 from headprint.plotting import figures as plot
 from headprint.plotting import terminal as render
 
@@ -33,7 +34,7 @@ def with_gaps(pattern: Pattern, layer: int) -> Pattern:
 def printed(renderable, *, width: int = 80) -> list[str]:
     """What a pipe gets."""
     file = io.StringIO()
-    Console(file=file, width=width, highlight=False).print(renderable)
+    Console(file=file, width=width, highlight=False).print(renderable, crop=False)
     return file.getvalue().splitlines()
 
 
@@ -57,7 +58,7 @@ def backgrounds(renderable, *, width: int = 80) -> list[list[tuple[int, int, int
 def test_every_line_fits_and_every_head_has_a_cell(size, width) -> None:
     pattern = random_pattern(*size)
     layers, heads = size
-    lines = printed(render.terminal(pattern, title="a title"), width=width)
+    lines = printed(render.pattern_view(pattern, title="a title"), width=width)
     assert max(map(len, lines)) <= width
     blocks = -(-heads // (width - 5))
     rows = rows_of(lines, layers)
@@ -70,7 +71,7 @@ def test_every_line_fits_and_every_head_has_a_cell(size, width) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_more_ink_for_a_larger_head(seed) -> None:
     pattern = random_pattern(7, 20, seed=seed)
-    cells = np.array([list(row[::3]) for row in rows_of(printed(render.HeatMap(pattern, render.Scale.of(pattern))), 7)])
+    cells = np.array([list(row[::3]) for row in rows_of(printed(render.HeatMap(pattern, Scale.of(pattern))), 7)])
     ink = np.vectorize(" ░▒▓█".index)(cells)
     order = np.argsort(pattern.values.ravel())
     assert (np.diff(ink.ravel()[order]) >= 0).all()
@@ -80,7 +81,7 @@ def test_more_ink_for_a_larger_head(seed) -> None:
 
 def test_lowered_and_raised_heads_look_different_without_colour() -> None:
     change = Pattern([[-1.0, -0.3, 0.0, 0.3, 1.0]], {}, "change")
-    (row,) = rows_of(printed(render.HeatMap(change, render.Scale.of(change))), 1)
+    (row,) = rows_of(printed(render.HeatMap(change, Scale.of(change))), 1)
     assert row[::4] == "#= ▒█"
 
 
@@ -88,7 +89,7 @@ def test_lowered_and_raised_heads_look_different_without_colour() -> None:
 def test_colours_are_those_of_matplotlibs_map(kind) -> None:
     values = np.random.default_rng(1).normal(size=(5, 6)) if kind == "change" else random_pattern(5, 6).values
     pattern = Pattern(values, {}, kind)
-    scale = render.Scale.of(pattern)
+    scale = Scale.of(pattern)
     found = np.array(backgrounds(render.HeatMap(pattern, scale)))[:, ::4]
     span = np.abs(pattern.values).max()
     position = (pattern.values / span + 1) / 2 if kind == "change" else pattern.values / span
@@ -99,7 +100,7 @@ def test_colours_are_those_of_matplotlibs_map(kind) -> None:
 
 @given(st.floats(-1e30, 1e30), st.floats(0, 1e30), st.booleans())
 def test_a_position_is_between_the_ends(value, high, diverging) -> None:
-    scale = render.Scale(high, diverging)
+    scale = Scale(high, diverging)
     position = scale.position(value)
     assert 0 <= position <= 1
     assert all(0 <= channel <= 255 for channel in scale.colour(position))
@@ -114,7 +115,7 @@ def test_no_colour_where_it_is_not_wanted(variable, monkeypatch) -> None:
         monkeypatch.setenv(variable, "1")
     file = io.StringIO()
     Console(file=file, width=80, force_terminal=True, color_system="truecolor").print(
-        render.terminal(random_pattern(4, 4))
+        render.pattern_view(random_pattern(4, 4))
     )
     assert ("48;2" in file.getvalue()) == (variable is None)
     assert any(shade in file.getvalue() for shade in "░▒▓█") == (variable is not None)
@@ -122,20 +123,20 @@ def test_no_colour_where_it_is_not_wanted(variable, monkeypatch) -> None:
 
 def test_layers_without_attention_are_dots_and_said_so() -> None:
     pattern = with_gaps(random_pattern(6, 8), 2)
-    lines = printed(render.terminal(pattern))
+    lines = printed(render.pattern_view(pattern))
     rows = rows_of(lines, 6)
     assert set(rows[2]) == {"·", " "}
     assert rows[2].count("·") == 8
     assert "·" not in "".join(rows[:2] + rows[3:])
     assert any("· no attention" in line for line in lines)
-    assert not any("· no attention" in line for line in printed(render.terminal(random_pattern(6, 8))))
+    assert not any("· no attention" in line for line in printed(render.pattern_view(random_pattern(6, 8))))
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_the_head_axis_stands_over_its_heads(size) -> None:
     pattern = random_pattern(*size)
     heads = size[1]
-    lines = printed(render.HeatMap(pattern, render.Scale.of(pattern)))
+    lines = printed(render.HeatMap(pattern, Scale.of(pattern)))
     axes = [line for line in lines if line.startswith("head")]
     cell = max(1, min(4, 75 // heads))
     for block, axis in enumerate(axes):
@@ -150,17 +151,17 @@ def test_the_head_axis_stands_over_its_heads(size) -> None:
 def test_nothing_to_see_is_no_error_for_a_heat_map(values) -> None:
     for kind in ("pattern", "change"):
         pattern = Pattern(values, {}, kind)
-        assert len(rows_of(printed(render.HeatMap(pattern, render.Scale.of(pattern))), 2)) == 2
+        assert len(rows_of(printed(render.HeatMap(pattern, Scale.of(pattern))), 2)) == 2
 
 
 def test_before_and_after_stand_beside_the_change_where_they_fit() -> None:
     before, after = random_pattern(6, 8), random_pattern(6, 8, seed=1)
-    lines = printed(render.terminal_change(before, after, after - before))
+    lines = printed(render.change_view(before, after, after - before))
     assert lines[0].split() == ["before", "after", "change"]
     assert sum("(nats)" in line for line in lines) == 2
     assert max(map(len, lines)) <= 80
     before, after = random_pattern(6, 32), random_pattern(6, 32, seed=1)
-    lines = printed(render.terminal_change(before, after, after - before))
+    lines = printed(render.change_view(before, after, after - before))
     assert lines[0].split() == ["change"]
     assert sum("(nats)" in line for line in lines) == 1
     assert len(rows_of(lines, 6)) == 6
@@ -169,16 +170,16 @@ def test_before_and_after_stand_beside_the_change_where_they_fit() -> None:
 def test_before_and_after_share_a_scale() -> None:
     before = random_pattern(6, 8)
     after = before * 2.0
-    lines = backgrounds(render.terminal_change(before, after, after - before))[:6]
+    lines = backgrounds(render.change_view(before, after, after - before))[:6]
     found = np.array([line[: 2 * 8 * 2 : 2] for line in lines])  # 2 columns a cell: 3 × 8 heads fit in 80
-    scale = render.Scale(float(after.values.max()), diverging=False)
+    scale = Scale(float(after.values.max()), diverging=False)
     for half, pattern in ((found[:, :8], before), (found[:, 8:], after)):
         assert half.tolist() == [[list(scale.colour(scale.position(value))) for value in row] for row in pattern.values]
 
 
 def test_statistics_and_heads_are_the_patterns_own() -> None:
     pattern = random_pattern(6, 8)
-    text = "\n".join(printed(render.terminal(pattern, top=3)))
+    text = "\n".join(printed(render.pattern_view(pattern, top=3)))
     for value in (pattern.gini(), pattern.cv(), pattern.kurtosis()):
         assert f" {value:.3f} " in text
     assert "1,234" in text
@@ -205,11 +206,11 @@ def test_a_change_has_no_gini() -> None:
 
 def test_units_say_what_was_summed() -> None:
     before, after = random_pattern(2, 2), random_pattern(2, 2, seed=1)
-    assert render.unit(before) == "|Σ A·∂L/∂A| (nats)"
-    assert render.unit(random_pattern(2, 2, placement="none")) == "Σ A·∂L/∂A (nats)"
-    assert render.unit(random_pattern(2, 2, placement="token")) == "Σ |z·∂L/∂z| (nats)"
-    assert render.unit(after - before) == "change (nats)"
-    assert render.unit((after - before) / before) == "relative change"
+    assert unit(before) == "|Σ A·∂L/∂A| (nats)"
+    assert unit(random_pattern(2, 2, placement="none")) == "Σ A·∂L/∂A (nats)"
+    assert unit(random_pattern(2, 2, placement="token")) == "Σ |z·∂L/∂z| (nats)"
+    assert unit(after - before) == "change (nats)"
+    assert unit((after - before) / before) == "relative change"
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
@@ -255,3 +256,34 @@ def test_an_unknown_suffix_is_refused(tmp_path, name) -> None:
 def test_a_picture_that_cannot_be_written_is_refused(tmp_path) -> None:
     with pytest.raises(InputError, match="cannot write"):
         plot.heat_maps([random_pattern(2, 2)], tmp_path / "missing" / "picture.png")
+
+
+def test_the_change_of_statistics_is_their_difference() -> None:
+    before, after = random_pattern(6, 8), random_pattern(6, 8, seed=1)
+    found = render.statistics_change(before, after)
+    assert found["gini"] == pytest.approx(after.gini() - before.gini())
+    assert found["cv"] == pytest.approx(after.cv() - before.cv())
+    assert found["kurtosis"] == pytest.approx(after.kurtosis() - before.kurtosis())
+    (row,) = [line for line in printed(render.change_view(before, after, after - before)) if "after - before" in line]
+    assert row.split()[-4:] == [*(f"{found[name]:.3f}" for name in ("gini", "cv", "kurtosis")), "–"]
+    signed = Pattern([[1.0, -1.0]], {"placement": "none"})
+    assert render.statistics_change(signed, signed)["gini"] is None
+
+
+@pytest.mark.parametrize("width", [30, 80, 200])
+def test_a_wide_table_continues_below_and_breaks_no_word(width) -> None:
+    names = [f"a-task-with-a-long-name-{i}" for i in range(9)]
+    rows = [[name, *(f"0.{i}{j}\n-0.10 … 0.90" for j in range(9))] for i, name in enumerate(names)]
+    lines = printed(render.WideTable(["", *names], rows), width=width)
+    text = "\n".join(lines)
+    assert max(len(line.rstrip()) for line in lines) <= max(width, 2 * len(names[0]) + 2)
+    assert all(text.count(f"0.{i}{j} ") >= 1 for i in range(9) for j in range(9))
+    assert text.count("-0.10 … 0.90") == 81
+    assert all(name in text for name in names)
+    assert len([line for line in lines if not line.strip()]) == {30: 8, 80: 4, 200: 1}[width]
+
+
+def test_a_line_is_broken_between_words_only() -> None:
+    path = "/a/path/that-is-longer-than/the-console/is-wide/and_has_no_spaces"
+    assert printed(render.Line(f"before: {path} on data"), width=40) == ["before:", path, "on data"]
+    assert printed(render.Line(""), width=40) == [""]

@@ -29,7 +29,7 @@ from headprint.cli.commands.show import show
 from headprint.cli.commands.study import study
 from headprint.cli.commands.train import train
 from headprint.cli.commands.verify import verify
-from headprint.cli.common import say
+from headprint.cli.output import say
 
 _DEBUG = "HEADPRINT_DEBUG"
 

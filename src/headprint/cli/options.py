@@ -1,16 +1,58 @@
-"""Options of commands, made from the option dataclasses of :mod:`headprint.base.options`."""
+"""Options of commands: those that several share, and those made from the classes of :mod:`headprint.base.options`."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 
-from headprint.base.options import Description, Options, defaults, described
+from headprint.base.options import Description, Dtype, Options, Placement, defaults, described
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+MODEL_PANEL = "Model"
+OUTPUT_PANEL = "Output"
+
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="Directory, hub id, or 'lab': the shipped model.")]
+DtypeOption = Annotated[Dtype, typer.Option(help="Of the weights; auto: as stored.", rich_help_panel=MODEL_PANEL)]
+DeviceOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DEVICE",
+        help="Such as cpu, cuda:1, or auto: over all devices. \\[default: a GPU if there is one]",
+        rich_help_panel=MODEL_PANEL,
+    ),
+]
+AttentionOption = Annotated[
+    str | None,
+    typer.Option(
+        "--attn-implementation",  # as transformers calls it
+        metavar="KERNEL",
+        help="Attention kernel, such as sdpa, eager, flash_attention_2. \\[default: the model's]",
+        rich_help_panel=MODEL_PANEL,
+    ),
+]
+TrustOption = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Run code that comes with the model.", rich_help_panel=MODEL_PANEL)
+]
+PlacementOption = Annotated[
+    Placement | None,
+    typer.Option(help="Where the absolute value goes. \\[default: as extracted]"),
+]
+TopOption = Annotated[int, typer.Option(min=1, metavar="K", help="Heads to name.", rich_help_panel=OUTPUT_PANEL)]
+PlotOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Draw the heat maps, too: .png, .svg or .pdf.", rich_help_panel=OUTPUT_PANEL),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object and nothing else.", rich_help_panel=OUTPUT_PANEL)
+]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="No progress bars, no messages.", rich_help_panel=OUTPUT_PANEL)
+]
 
 
 def takes_options(kind: type[Options], *, leave_out: tuple[str, ...] = ()) -> Callable[[F], F]:

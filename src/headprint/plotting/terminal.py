@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import TYPE_CHECKING
+from textwrap import wrap
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -25,23 +26,25 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HeatMap",
-    "Scale",
+    "Line",
+    "WideTable",
+    "change_view",
     "most_active",
     "most_changed",
+    "pattern_view",
+    "statistics_change",
     "statistics_of",
-    "terminal",
-    "terminal_change",
-    "unit",
 ]
 
 _NO_ATTENTION = "·"
 _WIDEST_CELL = 4
 _LEGEND_CELLS = 21
 _GAP = 3
+_COLUMN_GAP = 2
 
 
 def statistics_of(pattern: Pattern) -> dict[str, float | int | None]:
-    """Gini, CV, kurtosis and the number of examples; None where there is none of it."""
+    """Return the Gini coefficient, CV, kurtosis and number of examples, with None for what does not exist."""
     signed = bool((pattern.values < 0).any())
     return {
         "gini": None if signed or pattern.kind == "change" else pattern.gini(),
@@ -51,13 +54,23 @@ def statistics_of(pattern: Pattern) -> dict[str, float | int | None]:
     }
 
 
+def statistics_change(before: Pattern, after: Pattern) -> dict[str, float | int | None]:
+    """Return by how much each statistic of :func:`statistics_of` rises, as ``headprint compare`` has it."""
+    found: dict[str, float | int | None] = {"examples": None}
+    for name, first in statistics_of(before).items():
+        last = statistics_of(after)[name]
+        if name != "examples":
+            found[name] = None if first is None or last is None else last - first
+    return found
+
+
 def most_active(pattern: Pattern, k: int) -> list[Head]:
-    """The k largest heads; of signed values the k furthest from 0."""
+    """Return the k largest heads; of signed values, the k furthest from 0."""
     return pattern.top(k, by="absolute" if Scale.of(pattern).diverging else "value")
 
 
 def most_changed(change: Pattern, k: int) -> tuple[list[Head], list[Head]]:
-    """The k heads that a change raises most and the k that it lowers most, if so many."""
+    """Return the k heads that a change raises most and the k that it lowers most, or fewer if there are fewer."""
     raised = [head for head in change.top(k) if head.value > 0]
     lowered = [head._replace(value=-head.value) for head in (change * -1.0).top(k) if head.value > 0]
     return raised, lowered
@@ -122,6 +135,71 @@ class _Legend:
         yield Text.assemble(f"{self.scale.low:.3g} ", bar, f" {self.scale.high:.3g}  {self.note}")
 
 
+@dataclass(frozen=True)
+class Line:
+    """A line that is broken between words only: a path or a name that is too long overflows.
+
+    Attributes:
+        text: As it is, without markup.
+        style: A rich style.
+    """
+
+    text: str
+    style: str = ""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.text import Text
+
+        width = options.max_width
+        for line in wrap(self.text, width, break_long_words=False, break_on_hyphens=False) or [""]:
+            yield Text(line, self.style, no_wrap=True, overflow="ignore")
+
+
+@dataclass(frozen=True)
+class WideTable:
+    """A table whose columns continue below where they do not fit beside each other. No cell is broken.
+
+    Attributes:
+        columns: Their headers; the first column names the rows, and is repeated.
+        rows: Cells, in the order of the columns; a cell may have several lines.
+        justify: Of all columns but the first.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    justify: Literal["left", "right"] = "left"
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.cells import cell_len
+        from rich.table import Table
+
+        count = len(self.columns)
+        lines = [[line for row in (self.columns, *self.rows) for line in row[at].split("\n")] for at in range(count)]
+        widths = [max(map(cell_len, column)) for column in lines]
+        rest = list(range(1, count))
+        while True:
+            shown: list[int] = []
+            room = options.max_width - widths[0]
+            while rest and (not shown or room >= widths[rest[0]] + _COLUMN_GAP):
+                shown.append(rest.pop(0))
+                room -= widths[shown[-1]] + _COLUMN_GAP
+            table = Table(box=None, pad_edge=False, padding=(0, _COLUMN_GAP, 0, 0), header_style="dim")
+            for at in (0, *shown):
+                table.add_column(
+                    self.columns[at],
+                    justify=self.justify if at else "left",
+                    no_wrap=True,
+                    overflow="ignore",
+                    min_width=widths[at],
+                )
+            for row in self.rows:
+                table.add_row(*(row[at] for at in (0, *shown)))
+            yield table
+            if not rest:
+                return
+            yield ""
+
+
 def _painter(console: Console, scale: Scale) -> Callable[[float, int], Text]:
     from rich.color import Color
     from rich.style import Style
@@ -169,18 +247,20 @@ class _Beside:
         change = HeatMap(self.change, Scale.of(self.change))
         if before.narrowest + after.narrowest + change.narrowest + 3 * _GAP <= options.max_width:
             table = Table.grid(padding=(0, _GAP, 0, 0))
-            table.add_row(*map(_heading, self.names))
+            table.add_row(*(Line(name, "bold") for name in self.names))
             table.add_row(before, after, change)
             yield table
             yield _legend(levels, self.before)
         else:
-            yield _heading(self.names[2])
+            yield Line(self.names[2], "bold")
             yield change
         yield _legend(change.scale, self.change)
 
 
-def terminal(pattern: Pattern, *, width: int | None = None, title: str | None = None, top: int = 5) -> RenderableType:
-    """A pattern for a rich console: heat map, legend, statistics and the most active heads.
+def pattern_view(
+    pattern: Pattern, *, width: int | None = None, title: str | None = None, top: int = 5
+) -> RenderableType:
+    """Return a pattern for a rich console: heat map, legend, statistics and the most active heads.
 
     Args:
         pattern: (L, H); up to about 75 heads fit beside each other on 80 columns.
@@ -193,18 +273,18 @@ def terminal(pattern: Pattern, *, width: int | None = None, title: str | None = 
 
     scale = Scale.of(pattern)
     parts: list[RenderableType] = [
-        *([_heading(title)] if title else []),
+        *([Line(title, "bold")] if title else []),
         HeatMap(pattern, scale),
         _legend(scale, pattern),
         "",
-        _statistics_table({pattern.kind: pattern}),
+        _statistics_table({pattern.kind: statistics_of(pattern)}),
         "",
         _heads_table({"most active heads": most_active(pattern, top)}),
     ]
     return Constrain(Group(*parts), width)
 
 
-def terminal_change(
+def change_view(
     before: Pattern,
     after: Pattern,
     change: Pattern,
@@ -213,7 +293,9 @@ def terminal_change(
     width: int | None = None,
     top: int = 5,
 ) -> RenderableType:
-    """Two patterns and their change for a rich console.
+    """Return two patterns and their change for a rich console: heat maps, statistics and the heads changed most.
+
+    The last row of the statistics is by how much each rises from before to after, not a statistic of the change.
 
     Args:
         before: (L, H).
@@ -230,17 +312,17 @@ def terminal_change(
     parts: list[RenderableType] = [
         _Beside(before, after, change, names),
         "",
-        _statistics_table(dict(zip(names, (before, after, change), strict=True))),
+        _statistics_table(
+            {
+                names[0]: statistics_of(before),
+                names[1]: statistics_of(after),
+                f"{names[1]} - {names[0]}": statistics_change(before, after),
+            }
+        ),
         "",
         _heads_table({"most raised": raised, "most lowered": lowered}),
     ]
     return Constrain(Group(*parts), width)
-
-
-def _heading(text: str) -> Text:
-    from rich.text import Text
-
-    return Text(text, style="bold")
 
 
 def _legend(scale: Scale, pattern: Pattern) -> _Legend:
@@ -248,17 +330,16 @@ def _legend(scale: Scale, pattern: Pattern) -> _Legend:
     return _Legend(scale, unit(pattern) + gaps)
 
 
-def _statistics_table(patterns: Mapping[str, Pattern]) -> Table:
-    from rich.table import Table
-
-    table = Table("", box=None, pad_edge=False, header_style="dim")
-    for name in ("Gini", "CV", "kurtosis", "examples"):
-        table.add_column(name, justify="right")
-    for name, pattern in patterns.items():
-        *shape, examples = statistics_of(pattern).values()
-        count = "–" if examples is None else f"{examples:,}"
-        table.add_row(name, *("–" if x is None else f"{x:.3f}" for x in shape), count)
-    return table
+def _statistics_table(rows: Mapping[str, Mapping[str, float | int | None]]) -> WideTable:
+    cells = [
+        [
+            name,
+            *("–" if (x := found[key]) is None else f"{x:.3f}" for key in ("gini", "cv", "kurtosis")),
+            "–" if (count := found["examples"]) is None else f"{count:,}",
+        ]
+        for name, found in rows.items()
+    ]
+    return WideTable(["", "Gini", "CV", "kurtosis", "examples"], cells, justify="right")
 
 
 def _heads_table(columns: Mapping[str, Sequence[Head]]) -> Table:

@@ -122,7 +122,7 @@ def discover(
     """
     options, bootstrap = options or DecompositionOptions(), bootstrap or Bootstrap()
     if most < 1:
-        raise InputError(f"the largest basis has {most} tasks; choose 1 or more")
+        raise InputError(f"the largest basis has {most} tasks: choose 1 or more")
     problem = prepare(target, catalogue, name=name, relative=options.relative, bootstrap=bootstrap)
     return _Work(problem, options, bootstrap).discovery(min(most, len(problem.tasks)))
 

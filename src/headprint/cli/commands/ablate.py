@@ -10,7 +10,7 @@ import typer
 from headprint.base.errors import InputError
 from headprint.base.files import write_json
 from headprint.base.options import AblateOptions
-from headprint.cli import common, files
+from headprint.cli import options, output
 from headprint.cli.commands import evaluate as evaluation
 from headprint.cli.options import takes_options
 
@@ -25,7 +25,7 @@ _HEADS = "Heads"
 
 @takes_options(AblateOptions, leave_out=("confidence",))
 def ablate(
-    model: common.ModelArgument,
+    model: options.ModelArgument,
     data: Annotated[
         str,
         typer.Argument(
@@ -59,14 +59,14 @@ def ablate(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the result as JSON.", rich_help_panel=common.OUTPUT_PANEL),
+        typer.Option(metavar="FILE", help="Write the result as JSON.", rich_help_panel=options.OUTPUT_PANEL),
     ] = None,
-    json: common.JsonOption = False,
-    quiet: common.QuietOption = False,
+    json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
     **fields: Any,
 ) -> None:
     """Switch off the most active heads, the most changed, and random ones: does the loss rise more?"""
-    files.check_destination(out)
+    output.check_destination(out)
     counts = _counts(k)
     rankings = {}
     if pattern is not None:
@@ -75,7 +75,7 @@ def ablate(
         rankings["changed"] = _of_kind("change", change)
     if not rankings:
         raise InputError("say which heads: --pattern for the most active, --change for the most changed, or both")
-    with common.working(quiet=quiet, when_interrupted=lambda: evaluation.NOTHING_WRITTEN) as bars:
+    with output.working(quiet=quiet, when_interrupted=lambda: evaluation.NOTHING_WRITTEN) as bars:
         from headprint.evaluation import ablate as run
 
         found = run(model, None, data, rankings=rankings, ks=counts, scorer=scorer, show_progress=bars, **fields)
@@ -84,13 +84,13 @@ def ablate(
     if out:
         write_json(out, result)
     if json:
-        common.emit(result)
+        output.emit(result)
     elif not quiet:
-        common.show(*_shown(found))
+        output.show(*_shown(found))
 
 
 def _of_kind(kind: str, path: Path) -> Pattern:
-    found = common.load_pattern(path)
+    found = output.load_pattern(path)
     if found.kind != kind:
         raise InputError(f"{path} is a {found.kind}, and --{kind} needs a {kind} (headprint diff --out writes changes)")
     return found

@@ -4,12 +4,12 @@ from typing import Annotated, Any
 
 import typer
 
-from headprint.cli import common
+from headprint.cli import options, output
 from headprint.cli.commands.extract import check
 
 
 def bench(
-    model: common.ModelArgument,
+    model: options.ModelArgument,
     data: Annotated[
         str | None,
         typer.Argument(metavar="[DATA]", help="As for extract. \\[default: random tokens, GSM8K's lengths]"),
@@ -21,14 +21,14 @@ def bench(
     max_length: Annotated[int, typer.Option(metavar="N", min=2, help="Tokens per example at most.")] = 1024,
     batch_tokens: Annotated[int | None, typer.Option(metavar="N", min=1, help="As for extract.")] = None,
     recipe: Annotated[bool, typer.Option(help="Run the authors' recipe, too, on the first four examples.")] = True,
-    dtype: common.DtypeOption = "auto",
-    device: common.DeviceOption = None,
-    attn_implementation: common.AttentionOption = None,
-    trust_remote_code: common.TrustOption = False,
-    json: common.JsonOption = False,
+    dtype: options.DtypeOption = "auto",
+    device: options.DeviceOption = None,
+    attn_implementation: options.AttentionOption = None,
+    trust_remote_code: options.TrustOption = False,
+    json: options.JsonOption = False,
 ) -> None:
     """Time the measure against a forward pass, a training step and the authors' recipe."""
-    with common.working():
+    with output.working():
         from headprint import models
         from headprint.data.examples import ExampleStream
         from headprint.measure.benchmark import gsm8k_like, run
@@ -49,9 +49,9 @@ def bench(
         contenders = ["forward", "training step", *(["authors' recipe"] if recipe else [])]
         result = run(loaded, measured, rounds=rounds, batch_tokens=batch_tokens, contenders=contenders)
     if json:
-        common.emit(result)
+        output.emit(result)
     else:
-        common.show(_table(result))
+        output.show(_table(result))
 
 
 def _table(result: dict[str, Any]) -> Any:

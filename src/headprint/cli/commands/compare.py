@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from headprint.base.errors import InputError
+from headprint.base.files import write_json
 from headprint.base.options import CorrelationMethod
-from headprint.cli import common, files
+from headprint.cli import options, output
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -32,9 +33,9 @@ def compare(
     seed: Annotated[int, typer.Option(min=0, help="Of the resamples.")] = 0,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Keep the result as JSON.", rich_help_panel=common.OUTPUT_PANEL),
+        typer.Option(metavar="FILE", help="Keep the result as JSON.", rich_help_panel=options.OUTPUT_PANEL),
     ] = None,
-    json: common.JsonOption = False,
+    json: options.JsonOption = False,
 ) -> None:
     """Compare tasks: Gini, CV and kurtosis of each pattern, and task × task correlations, with intervals."""
     from headprint.analysis import comparison
@@ -45,16 +46,16 @@ def compare(
     found = comparison.compare(before, after or None, method=method, bootstrap=draws)
     content = found.to_dict()
     if out:
-        files.write_json(out, content)
-        common.say(f"wrote {out}")
+        write_json(out, content)
+        output.say(f"wrote {out}")
     if json:
-        common.emit(content)
+        output.emit(content)
         return
-    common.show(_shapes(found))
+    output.show(_shapes(found))
     for name in ("before", "after", "change", "relative"):
         matrix = getattr(found.correlations, name)
         if matrix and len(before) > 1:
-            common.show("", _matrix(f"{method}, {_NAMES[name]}", found.correlations.tasks, matrix))
+            output.show("", _matrix(f"{method}, {_NAMES[name]}", found.correlations.tasks, matrix))
 
 
 def _sets(texts: Sequence[str]) -> tuple[dict[str, PatternSet], dict[str, PatternSet]]:
@@ -65,9 +66,9 @@ def _sets(texts: Sequence[str]) -> tuple[dict[str, PatternSet], dict[str, Patter
         parts = paths.split(",")
         if not (task and all(parts) and len(parts) <= 2) or task in before:
             raise InputError(f"{text!r}: write TASK=BEFORE or TASK=BEFORE,AFTER (pattern sets), each task once")
-        before[task] = files.load_set(Path(parts[0]))
+        before[task] = output.load_set(Path(parts[0]))
         if len(parts) == 2:
-            after[task] = files.load_set(Path(parts[1]))
+            after[task] = output.load_set(Path(parts[1]))
     if after and len(after) < len(before):
         lacking = next(task for task in before if task not in after)
         raise InputError(
@@ -77,24 +78,25 @@ def _sets(texts: Sequence[str]) -> tuple[dict[str, PatternSet], dict[str, Patter
 
 
 def _shapes(found: Comparison) -> RenderableType:
-    from rich.table import Table
+    from headprint.plotting import WideTable
 
-    table = Table("", "", "Gini", "CV", "kurtosis", box=None, pad_edge=False, header_style="dim")
+    rows = []
     for task in found.before:
         for name in ("before", "after", "change"):
             if of := getattr(found, name):
                 cells = (_cell(x.value, x.low, x.high) for x in (of[task].gini, of[task].cv, of[task].kurtosis))
-                table.add_row(task if name == "before" else "", _NAMES[name], *cells)
-    return table
+                rows.append([task if name == "before" else "", _NAMES[name], *cells])
+    return WideTable(["", "", "Gini", "CV", "kurtosis"], rows)
 
 
 def _matrix(title: str, tasks: Sequence[str], matrix: Correlations) -> RenderableType:
-    from rich.table import Table
+    from headprint.plotting import WideTable
 
-    table = Table(title, *tasks[:-1], box=None, pad_edge=False, header_style="dim")
-    for i, task in enumerate(tasks[1:], start=1):
-        table.add_row(task, *(_cell(*(part[i, j] for part in matrix)) for j in range(i)))
-    return table
+    rows = [
+        [task, *(_cell(*(part[i, j] for part in matrix)) if j < i else "" for j in range(len(tasks) - 1))]
+        for i, task in enumerate(tasks[1:], start=1)
+    ]
+    return WideTable([title, *tasks[:-1]], rows)
 
 
 def _cell(value: float, low: float, high: float) -> str:

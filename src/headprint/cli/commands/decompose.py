@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from headprint.base.errors import InputError
+from headprint.base.files import write_json
 from headprint.base.options import PermuteWithin, RegressionMethod
-from headprint.cli import common, files
+from headprint.cli import options, output
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -61,9 +62,9 @@ def decompose(
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.", rich_help_panel=_DOUBT)] = 0,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the result as JSON.", rich_help_panel=common.OUTPUT_PANEL),
+        typer.Option(metavar="FILE", help="Write the result as JSON.", rich_help_panel=options.OUTPUT_PANEL),
     ] = None,
-    json: common.JsonOption = False,
+    json: options.JsonOption = False,
 ) -> None:
     """Fit the change of one task by the changes of others: weights, R², and what chance would give."""
     from headprint.analysis import decomposition
@@ -95,32 +96,28 @@ def decompose(
         result = decomposition.decompose(change, basics, name=name, subsets=subsets, options=options, bootstrap=draws)
         parts, fit = _decomposition(result), result
     if fit and bootstrap and not fit.intervals:
-        common.say(
+        output.say(
             "no intervals: they need pattern sets of two examples or more before and after, for every task (and, for "
             "change rates, a level above 0 in every resample)"
         )
     for warning in fit.warnings if fit else []:
-        common.say(f"warning: {warning}")
+        output.say(f"warning: {warning}")
     content = {**result.to_dict(), "changes": {"target": target, "basic": basic}, "bootstrap": vars(draws)}
     if out:
-        files.write_json(out, content)
-        common.say(f"wrote {out}")
+        write_json(out, content)
+        output.say(f"wrote {out}")
     if json:
-        common.emit(content)
+        output.emit(content)
     else:
-        common.show(*parts)
+        output.show(*parts)
 
 
 def _decomposition(found: Decomposition) -> list[RenderableType]:
-    from rich.text import Text
-
     options = found.options
     rates = "change rates ΔAP/AP" if options.relative else "changes ΔAP"
     counts = ", ".join(f"{task} {'–' if n is None else n}" for task, n in found.examples.items())
     parts: list[RenderableType] = [
-        Text.assemble(
-            (found.target, "bold"), f" by {options.method}, {rates}, {found.heads} heads; examples: {counts}"
-        ),
+        f"{found.target} by {options.method}, {rates}, {found.heads} heads; examples: {counts}",
         "",
         _table(("basic task", "weight", "interval"), [(task, *_cells(w)) for task, w in found.weights.items()]),
         "",
@@ -157,8 +154,6 @@ def _decomposition(found: Decomposition) -> list[RenderableType]:
 
 
 def _discovery(found: Discovery) -> list[RenderableType]:
-    from rich.text import Text
-
     rows = []
     for number, step in enumerate(found.path, start=1):
         task = step.tasks[-1]
@@ -166,7 +161,7 @@ def _discovery(found: Discovery) -> list[RenderableType]:
         chosen = "•" if number <= len(found.tasks) else ""
         rows.append((f"{chosen:<2}{number} + {task}", f"{step.r2:.3f}", f"{step.cross_validated:.3f}", share))
     parts: list[RenderableType] = [
-        Text.assemble((found.target, "bold"), ": a growing basis, • chosen on held-out heads"),
+        f"{found.target}: a growing basis, • chosen on held-out heads",
         "",
         _table(("task", "R²", "held out", "in draws"), rows),
         "",
@@ -195,11 +190,6 @@ def _cells(interval: Interval) -> tuple[str, str]:
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> RenderableType:
-    from rich.table import Table
+    from headprint.plotting import WideTable
 
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left", no_wrap=number > 0)
-    for row in rows:
-        table.add_row(*row)
-    return table
+    return WideTable(columns, rows, justify="right")

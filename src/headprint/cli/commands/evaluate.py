@@ -10,7 +10,7 @@ import typer
 from headprint.base.errors import InputError
 from headprint.base.files import write_json
 from headprint.base.options import AnswerBy, EvaluateOptions
-from headprint.cli import common, files
+from headprint.cli import options, output
 from headprint.cli.options import takes_options
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _BENCHMARKS = "Published benchmarks, instead of DATA"
 
 @takes_options(EvaluateOptions)
 def evaluate(
-    model: common.ModelArgument,
+    model: options.ModelArgument,
     data: Annotated[
         str | None,
         typer.Argument(
@@ -81,18 +81,18 @@ def evaluate(
         typer.Option(
             metavar="FILE",
             help="Write each row's answer as JSONL (of a benchmark: the scores as JSON).",
-            rich_help_panel=common.OUTPUT_PANEL,
+            rich_help_panel=options.OUTPUT_PANEL,
         ),
     ] = None,
-    json: common.JsonOption = False,
-    quiet: common.QuietOption = False,
+    json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
     **fields: Any,
 ) -> None:
     """Score a model's answers and take its held-out loss, with 95% intervals."""
     if sum(given is not None for given in (data, mathbench, harness)) != 1:
         raise InputError("give one of DATA, --mathbench and --harness")
-    files.check_destination(out)
-    with common.working(quiet=quiet, when_interrupted=lambda: NOTHING_WRITTEN) as bars:
+    output.check_destination(out)
+    with output.working(quiet=quiet, when_interrupted=lambda: NOTHING_WRITTEN) as bars:
         if data is not None:
             result, lines = _rows(model, data, scorer_for(data, scorer), out, show_progress=bars, **fields)
         else:
@@ -114,11 +114,11 @@ def evaluate(
         if out and data is None:
             write_json(out, result)
     if json:
-        common.emit(result)
+        output.emit(result)
     elif not quiet:
         width = max(len(name) for name, _, _ in lines)
         for name, value, n in lines:
-            common.show(f"{name:<{width}}  {value}" + (f"  ({n:,} rows)" if n else ""))
+            output.show(f"{name:<{width}}  {value}" + (f"  ({n:,} rows)" if n else ""))
 
 
 def _rows(model: str, data: str, scorer: str | None, out: Path | None, **options: Any) -> _Shown:

@@ -10,13 +10,13 @@ from typing import Annotated, Any
 import typer
 
 from headprint.base.options import ExtractOptions
-from headprint.cli import common
+from headprint.cli import options, output
 from headprint.cli.options import takes_options
 
 
 @takes_options(ExtractOptions)
 def extract(
-    model: common.ModelArgument,
+    model: options.ModelArgument,
     data: Annotated[
         str,
         typer.Argument(
@@ -26,14 +26,14 @@ def extract(
     ],
     out: Annotated[
         Path,
-        typer.Option(metavar="DIR", help="The pattern set's directory.", rich_help_panel=common.OUTPUT_PANEL),
+        typer.Option(metavar="DIR", help="The pattern set's directory.", rich_help_panel=options.OUTPUT_PANEL),
     ],
     overwrite: Annotated[
         bool,
-        typer.Option("--overwrite", help="Replace a pattern set in DIR.", rich_help_panel=common.OUTPUT_PANEL),
+        typer.Option("--overwrite", help="Replace a pattern set in DIR.", rich_help_panel=options.OUTPUT_PANEL),
     ] = False,
-    json: common.JsonOption = False,
-    quiet: common.QuietOption = False,
+    json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
     **fields: Any,
 ) -> None:
     """Measure every attention head's activation level on every row, into a directory.
@@ -50,7 +50,7 @@ def extract(
             before = time.perf_counter()
         tokens += more
 
-    with common.working(quiet=quiet, when_interrupted=lambda: saved) as bars:
+    with output.working(quiet=quiet, when_interrupted=lambda: saved) as bars:
         from headprint.data.examples import Report
         from headprint.measure.extraction import extract as run
 
@@ -62,9 +62,9 @@ def extract(
     if json:
         shape = {"examples": examples, "layers": layers, "heads": heads}
         cost = {"seconds": seconds, "tokens": tokens, "tokens_per_second": rate}
-        common.emit({"out": str(out), **shape, "report": report, **cost, "provenance": levels.provenance})
+        output.emit({"out": str(out), **shape, "report": report, **cost, "provenance": levels.provenance})
     elif not quiet:
-        common.show(
+        output.show(
             f"{Report(**report)}",
             f"{examples:,} examples × {layers} layers × {heads} heads in {out}, {seconds:,.1f} s"
             + (f" ({rate:,.0f} tokens/s)" if tokens else ""),

@@ -9,14 +9,14 @@ import typer
 
 from headprint.base.errors import InputError
 from headprint.base.options import NegativeWeights
-from headprint.cli import common
+from headprint.cli import options, output
 
 
 def mix(
     source: Annotated[
         list[str], typer.Option("--from", metavar="TASK=DATA", help="A file or hub id, once for each task.")
     ],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="JSONL to write.", rich_help_panel=common.OUTPUT_PANEL)],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="JSONL to write.", rich_help_panel=options.OUTPUT_PANEL)],
     decomposition: Annotated[
         Path | None, typer.Argument(metavar="[DECOMPOSITION]", help="What headprint decompose --out wrote.")
     ] = None,
@@ -33,7 +33,7 @@ def mix(
     negative: Annotated[NegativeWeights, typer.Option(help="What becomes of a negative weight.")] = "refuse",
     oversample: Annotated[bool, typer.Option("--oversample", help="Repeat rows where there are too few.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the draw and the order.")] = 0,
-    json: common.JsonOption = False,
+    json: options.JsonOption = False,
 ) -> None:
     """Write a training file: N·α/Σα rows of each basic task, shuffled, in TRL's format."""
     from headprint.analysis.mixture import load_weights, mixture_budgets, random_budgets, token_size
@@ -49,7 +49,7 @@ def mix(
         raise InputError("--tokens and --tokenizer belong together: a token is one of some tokenizer")
     size = None
     if tokenizer:
-        with common.working():
+        with output.working():
             size = token_size(tokenizer)
     budget = total or tokens or 0
     weights = None
@@ -69,12 +69,12 @@ def mix(
     )
     beside = mixed.write(out)
     if json:
-        common.emit({"out": str(out), **mixed.provenance})
+        output.emit({"out": str(out), **mixed.provenance})
         return
     for task, part in mixed.provenance["tasks"].items():
         of = f", {part['size']:,} tokens" if tokens else ""
-        common.show(f"{task}: {part['rows']:,} rows{of} of {part['available']:,} rows")
-    common.show(f"{len(mixed.rows):,} rows in {out}; where they come from is in {beside}")
+        output.show(f"{task}: {part['rows']:,} rows{of} of {part['available']:,} rows")
+    output.show(f"{len(mixed.rows):,} rows in {out}; where they come from is in {beside}")
 
 
 def _sources(texts: list[str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from headprint.base.errors import InputError
-from headprint.cli import common
+from headprint.cli import options, output
 
 
 def report(
@@ -19,10 +19,10 @@ def report(
         typer.Option(
             metavar="FILE",
             help="The page. \\[default: report.html in RUN; with --compare comparison.html here]",
-            rich_help_panel=common.OUTPUT_PANEL,
+            rich_help_panel=options.OUTPUT_PANEL,
         ),
     ] = None,
-    json: common.JsonOption = False,
+    json: options.JsonOption = False,
 ) -> None:
     """Build the page of a finished study again from its results.json: one HTML file that opens offline."""
     wanted = 2 if compare else 1
@@ -40,6 +40,6 @@ def report(
         path = out or (runs[0] if runs[0].is_dir() else runs[0].parent) / "report.html"
         page.write(results[0], path)
     if json:
-        common.emit({"out": str(path), "bytes": path.stat().st_size})
+        output.emit({"out": str(path), "bytes": path.stat().st_size})
     else:
-        common.say(f"wrote {path}: open it in a browser")
+        output.say(f"wrote {path}: open it in a browser")

@@ -8,7 +8,7 @@ from typing import Annotated, cast
 import typer
 
 from headprint.base.options import Pick, SelectionLevels
-from headprint.cli import common, files
+from headprint.cli import options, output
 
 _SCORES = "Scoring"
 _NEEDED = "What some methods need"
@@ -17,7 +17,7 @@ _NEEDED = "What some methods need"
 def select(
     query: Annotated[Path, typer.Argument(metavar="QUERY", help="The target's pattern set, or a pattern file.")],
     pool: Annotated[Path, typer.Argument(metavar="POOL", help="The pool's pattern set, of the same model.")],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="JSONL to write.", rich_help_panel=common.OUTPUT_PANEL)],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="JSONL to write.", rich_help_panel=options.OUTPUT_PANEL)],
     top: Annotated[int | None, typer.Option(metavar="K", min=1, help="Examples to take.")] = None,
     tokens: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Or: supervised tokens to take, for fair comparisons.")
@@ -61,15 +61,15 @@ def select(
     model: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Directory, hub id, or 'lab'.", rich_help_panel=_NEEDED)
     ] = None,
-    json: common.JsonOption = False,
+    json: options.JsonOption = False,
 ) -> None:
     """Choose the rows of a pool whose heads are active as on the target, and write them, best first."""
     from headprint.analysis import selection
     from headprint.base.files import write_json, write_json_lines
 
-    candidates = files.load_set(pool)
+    candidates = output.load_set(pool)
     chosen = selection.select(
-        files.load_set(query) if query.is_dir() else common.load_pattern(query),
+        output.load_set(query) if query.is_dir() else output.load_pattern(query),
         candidates,
         top=top,
         tokens=tokens,
@@ -77,8 +77,8 @@ def select(
         pick=pick,
         levels=cast(SelectionLevels, levels),
         signed=signed,
-        query_before=files.load_set(query_before) if query_before else None,
-        pool_before=files.load_set(pool_before) if pool_before else None,
+        query_before=output.load_set(query_before) if query_before else None,
+        pool_before=output.load_set(pool_before) if pool_before else None,
         query_rows=query_rows,
         pool_rows=pool_rows,
         model=model,
@@ -102,9 +102,9 @@ def select(
     beside = out.with_suffix(".select.json")
     write_json(beside, {**facts, "examples": ranked})
     if json:
-        common.emit({"out": str(out), **facts, "examples": ranked})
+        output.emit({"out": str(out), **facts, "examples": ranked})
     else:
-        common.show(
+        output.show(
             f"{len(chosen.ids):,} of {len(candidates):,} examples, {chosen.tokens:,} tokens, in {out}",
             f"ids and scores are in {beside}",
         )

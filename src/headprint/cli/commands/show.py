@@ -5,39 +5,37 @@ from typing import Annotated
 
 import typer
 
-from headprint.cli import common
+from headprint.cli import options, output
 
 
 def show(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A pattern file or a pattern set's directory.")],
-    placement: common.PlacementOption = None,
-    top: common.TopOption = 5,
-    png: common.PictureOption = None,
-    json: common.JsonOption = False,
+    placement: options.PlacementOption = None,
+    top: options.TopOption = 5,
+    plot: options.PlotOption = None,
+    json: options.JsonOption = False,
 ) -> None:
     """Show a pattern: a heat map of layers and heads, its statistics, the most active heads."""
-    from headprint.plotting import terminal as render
+    from headprint.plotting import heat_maps, most_active, pattern_view, statistics_of, unit
 
-    pattern = common.load_pattern(path, placement)
-    title = common.title(path, pattern)
-    if png:
-        from headprint.plotting.figures import heat_maps
-
-        heat_maps([pattern], png, titles=[title.replace(": ", "\n", 1)])
-        common.say(f"wrote {png}")
+    pattern = output.load_pattern(path, placement)
+    title = output.title(path, pattern)
+    if plot:
+        heat_maps([pattern], plot, titles=[title.replace(": ", "\n", 1)])
+        output.say(f"wrote {plot}")
     if json:
-        common.emit(
+        output.emit(
             {
                 "path": str(path),
                 "kind": pattern.kind,
                 "layers": pattern.shape[0],
                 "heads": pattern.shape[1],
-                "unit": render.unit(pattern),
-                **render.statistics_of(pattern),
-                "top": [head._asdict() for head in render.most_active(pattern, top)],
-                "values": common.matrix(pattern),
+                "unit": unit(pattern),
+                **statistics_of(pattern),
+                "top": [head._asdict() for head in most_active(pattern, top)],
+                "values": output.matrix(pattern),
                 "provenance": pattern.provenance,
             }
         )
     else:
-        common.show(render.terminal(pattern, title=title, top=top))
+        output.show(pattern_view(pattern, title=title, top=top))

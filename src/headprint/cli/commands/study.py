@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headprint.cli.common import JsonOption, QuietOption, emit, say, show, working
+from headprint.cli.options import JsonOption, QuietOption
+from headprint.cli.output import emit, say, show, working
 
 if TYPE_CHECKING:
     from headprint.study.verdicts import Finding

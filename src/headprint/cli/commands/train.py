@@ -12,7 +12,7 @@ import typer
 
 from headprint.base.errors import InputError
 from headprint.base.options import Dtype
-from headprint.cli import common
+from headprint.cli import options, output
 
 if TYPE_CHECKING:
     from headprint.training.fine_tuning import Trained
@@ -23,7 +23,9 @@ _SPLITS = ("train", "test", "validation", "dev", "eval")
 
 
 def train(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="The run's directory.", rich_help_panel=common.OUTPUT_PANEL)],
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="The run's directory.", rich_help_panel=options.OUTPUT_PANEL)
+    ],
     model: Annotated[
         str | None,
         typer.Argument(metavar="[MODEL]", help="Directory (of a model or an adapter), hub id, or 'lab'."),
@@ -103,19 +105,19 @@ def train(
     ] = False,
     dtype: Annotated[
         Dtype | None,
-        typer.Option(help="Of the weights. \\[default: float32]", rich_help_panel=common.MODEL_PANEL),
+        typer.Option(help="Of the weights. \\[default: float32]", rich_help_panel=options.MODEL_PANEL),
     ] = None,
-    attention: common.AttentionOption = None,
-    trust_remote_code: common.TrustOption = False,
-    json: common.JsonOption = False,
-    quiet: common.QuietOption = False,
+    attention: options.AttentionOption = None,
+    trust_remote_code: options.TrustOption = False,
+    json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> None:
     """Fine-tune a model by TRL, all weights or an adapter, and follow its patterns on the way.
 
     DIR gets model/, trained.json, tracking/ and config.yaml, which replays the run: --config DIR/config.yaml.
     On many devices: accelerate launch -m headprint train ...
     """
-    with common.working(quiet=quiet, when_interrupted=lambda: _how_to_go_on(out)) as bars:
+    with output.working(quiet=quiet, when_interrupted=lambda: _how_to_go_on(out)) as bars:
         given = _given(config)
         for name, value in (
             *(("model", model), ("data", data), ("split", split), ("limit", limit), ("eval_data", eval_data)),
@@ -162,7 +164,7 @@ def _given(config: Path | None) -> dict[str, Any]:
     given = runs.arguments(config)
     content = runs.read_config(config).get("data_sha256")
     if content and "data" in given and fingerprint(given["data"], split=given.get("split", "train")) != content:
-        common.say(
+        output.say(
             f"{given['data']} has changed since {config} was written: this run differs from the one that it replays"
         )
     return given
@@ -216,11 +218,11 @@ def _tell(trained: Trained, *, json: bool, quiet: bool) -> None:
     model = trained.out / MODEL
     if json:
         tracked = trained.tracker.metrics if trained.tracker else None
-        common.emit({"out": str(trained.out), "model": str(model), **trained.to_dict(), "tracked": tracked})
+        output.emit({"out": str(trained.out), "model": str(model), **trained.to_dict(), "tracked": tracked})
     elif not quiet:
         losses = [entry["loss"] for entry in trained.log if "loss" in entry]
         course = f", loss {losses[0]:.3f} at first and {losses[-1]:.3f} at last" if losses else ""
-        common.show(
+        output.show(
             f"{Report(**trained.report)}",
             f"{trained.steps:,} steps, {trained.rows:,} rows and {trained.tokens:,} supervised tokens seen{course}, "
             f"{trained.seconds:,.1f} s",

@@ -3,22 +3,22 @@
 from typing import Any
 
 from headprint.base.errors import InputError
-from headprint.cli import common
+from headprint.cli import options, output
 
 
 def verify(
-    model: common.ModelArgument,
-    dtype: common.DtypeOption = "auto",
-    device: common.DeviceOption = None,
-    attn_implementation: common.AttentionOption = None,
-    trust_remote_code: common.TrustOption = False,
-    json: common.JsonOption = False,
+    model: options.ModelArgument,
+    dtype: options.DtypeOption = "auto",
+    device: options.DeviceOption = None,
+    attn_implementation: options.AttentionOption = None,
+    trust_remote_code: options.TrustOption = False,
+    json: options.JsonOption = False,
 ) -> None:
     """Compare a model's activation levels with the materialised attention times its gradient.
 
     Exit code 0: exact. 2: not exact, or refused, with the reason.
     """
-    with common.working():
+    with output.working():
         from headprint.measure import verify as run
 
         verdict = run(
@@ -29,9 +29,9 @@ def verify(
             trust_remote_code=trust_remote_code,
         )
     if json:
-        common.emit({"model": model, **verdict.to_dict()})
+        output.emit({"model": model, **verdict.to_dict()})
     else:
-        common.show(_table(verdict.to_dict()))
+        output.show(_table(verdict.to_dict()))
     if not verdict.exact:
         raise InputError(f"{model}: not exact: {verdict.reason}; headprint refuses this model: choose another")
 

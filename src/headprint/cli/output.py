@@ -1,4 +1,4 @@
-"""What the commands share: options, reading patterns, and where output goes.
+"""What commands read and write: patterns in, results on stdout, everything else on stderr.
 
 Results go to stdout, everything else to stderr; with ``--json`` stdout is one JSON object.
 """
@@ -11,69 +11,25 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from headprint.base.errors import InputError
 from headprint.base.files import without_nan
-from headprint.base.options import Dtype, Placement
+from headprint.base.options import Placement
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from headprint.patterns.pattern_set import Pattern
-
+    from headprint.patterns import Pattern, PatternSet
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C: 128 and the number of the signal."""
 
-MODEL_PANEL = "Model"
-OUTPUT_PANEL = "Output"
-
-ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="Directory, hub id, or 'lab': the shipped model.")]
-DtypeOption = Annotated[Dtype, typer.Option(help="Of the weights; auto: as stored.", rich_help_panel=MODEL_PANEL)]
-DeviceOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="DEVICE",
-        help="Such as cpu, cuda:1, or auto: over all devices. \\[default: a GPU if there is one]",
-        rich_help_panel=MODEL_PANEL,
-    ),
-]
-AttentionOption = Annotated[
-    str | None,
-    typer.Option(
-        "--attn-implementation",  # as transformers calls it
-        metavar="KERNEL",
-        help="Attention kernel, such as sdpa, eager, flash_attention_2. \\[default: the model's]",
-        rich_help_panel=MODEL_PANEL,
-    ),
-]
-TrustOption = Annotated[
-    bool, typer.Option("--trust-remote-code", help="Run code that comes with the model.", rich_help_panel=MODEL_PANEL)
-]
-PlacementOption = Annotated[
-    Placement | None,
-    typer.Option(help="Where the absolute value goes. \\[default: as extracted]"),
-]
-TopOption = Annotated[int, typer.Option(min=1, metavar="K", help="Heads to name.", rich_help_panel=OUTPUT_PANEL)]
-PictureOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--png", metavar="FILE", help="Draw the heat maps, too: .png, .svg or .pdf.", rich_help_panel=OUTPUT_PANEL
-    ),
-]
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object and nothing else.", rich_help_panel=OUTPUT_PANEL)
-]
-QuietOption = Annotated[
-    bool, typer.Option("--quiet", "-q", help="No progress bars, no messages.", rich_help_panel=OUTPUT_PANEL)
-]
-
 
 def say(message: str) -> None:
-    """A line for the person at the terminal, on stderr."""
+    """Print one line for the user on stderr."""
     print(f"headprint: {message}", file=sys.stderr)
 
 
@@ -81,13 +37,15 @@ def show(*parts: RenderableType) -> None:
     """Print a result on stdout; text as it is, since a path or a task may hold brackets or colons."""
     from rich.console import Console
 
+    from headprint.plotting import Line
+
     console = Console(highlight=False, markup=False, emoji=False)
     for part in parts:
-        console.print(part)
+        console.print(Line(part) if isinstance(part, str) else part, crop=False)
 
 
 def emit(result: dict[str, Any]) -> None:
-    """Print a result on stdout as one JSON object; what is no finite number becomes null."""
+    """Print a result on stdout as one JSON object; NaN and infinity become null."""
     print(json.dumps(without_nan(result), ensure_ascii=False, allow_nan=False))
 
 
@@ -113,7 +71,7 @@ def working(*, quiet: bool = False, when_interrupted: Callable[[], str] | None =
 
 
 def load_pattern(path: Path, placement: Placement | None = None) -> Pattern:
-    """The pattern in a file, or of the pattern set in a directory.
+    """Load the pattern in a file, or of the pattern set in a directory.
 
     Raises:
         InputError: There is none, or it has another placement.
@@ -133,15 +91,42 @@ def load_pattern(path: Path, placement: Placement | None = None) -> Pattern:
 
 
 def title(path: Path, pattern: Pattern) -> str:
-    """The path as given and what its provenance names: model and data, of paths their last two parts."""
+    """Return the path as given, and the model, adapters and data that its provenance names, of paths two parts."""
     model, data = (pattern.provenance.get(key) for key in ("model", "data"))
     if not (isinstance(model, dict) and isinstance(data, dict) and model.get("id") and data.get("source")):
         return str(path)
-    short = ("/".join(Path(name).parts[-2:]) for name in (model["id"], data["source"]))
-    return f"{path}: {' on '.join(short)}"
+    short, source = ("/".join(Path(name).parts[-2:]) for name in (model["id"], data["source"]))
+    adapters = ["adapter" if name == "default" else f"adapter {name}" for name in model.get("adapters") or []]
+    step = pattern.provenance.get("step")
+    after = [f"after {step:,} steps"] if step else []
+    return f"{path}: {' '.join([' + '.join([short, *adapters]), *after])} on {source}"
 
 
 def matrix(pattern: Pattern) -> list[list[float]]:
-    """The values as JSON-able rows, one per layer."""
+    """Return the values as rows for JSON, one a layer."""
     rows: list[list[float]] = pattern.values.tolist()
     return rows
+
+
+def load_set(path: Path) -> PatternSet:
+    """Load the pattern set in a directory.
+
+    Raises:
+        InputError: There is none, or it is one pattern, which has no examples.
+    """
+    from headprint.patterns.pattern_set import PatternSet, load
+
+    found = load(path)
+    if not isinstance(found, PatternSet):
+        raise InputError(f"{path} is a single pattern, which has no examples: give the pattern set's directory")
+    return found
+
+
+def check_destination(path: Path | None) -> None:
+    """Refuse a file in a directory that does not exist, before a model has worked for an hour.
+
+    Raises:
+        InputError: There is no such directory.
+    """
+    if path is not None and not path.parent.is_dir():
+        raise InputError(f"{path.parent} is not a directory: make it, or choose another place for {path.name}")

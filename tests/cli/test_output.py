@@ -10,7 +10,7 @@ import pytest
 import typer
 from rich.table import Table
 
-from headprint.cli import common
+from headprint.cli import output
 from headprint.cli.app import run
 from headprint.patterns.pattern import Pattern
 
@@ -21,8 +21,8 @@ NAMES = ("runs[/b]", "[b]bold[/b]", "[link=x]", ":smile:", "a [red] b")
 def test_names_are_printed_as_they_are_in_lines_and_tables(capsys, name) -> None:
     table = Table(name, box=None)
     table.add_row(f"cell {name}")
-    common.show(f"line {name}", table)
-    common.say(f"message {name}")
+    output.show(f"line {name}", table)
+    output.say(f"message {name}")
     printed = capsys.readouterr()
     assert printed.out.split("\n")[0] == f"line {name}"
     assert f"cell {name}" in printed.out
@@ -48,7 +48,7 @@ def test_commands_print_paths_with_markup_in_them(tmp_path, monkeypatch, capsys,
 
 def test_an_interrupted_command_says_what_it_declares(capsys) -> None:
     for sentence, expected in ((None, "interrupted"), (lambda: "all is saved", "interrupted; all is saved")):
-        with pytest.raises(typer.Exit) as ended, common.working(when_interrupted=sentence):
+        with pytest.raises(typer.Exit) as ended, output.working(when_interrupted=sentence):
             raise KeyboardInterrupt
         assert ended.value.exit_code == 130
         assert capsys.readouterr().err == f"headprint: {expected}\n"
