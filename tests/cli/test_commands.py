@@ -197,7 +197,7 @@ def test_extract_says_what_became_of_the_rows(tmp_path, model, capsys) -> None:
     assert run(["extract", str(model), str(rows), "--out", str(tmp_path / "a b"), "--max-length", "20"]) == 0
     told, _ = capsys.readouterr()
     told = " ".join(told.split())
-    assert "4 rows read, 3 kept; 1 cut to max_length" in told
+    assert "4 rows read, 3 kept; 1 truncated to max_length" in told
     assert "1 dropped: no token to learn" in told
     assert f"3 examples × {LAYERS} layers × {HEADS} heads" in told
     assert " tokens/s)" in told

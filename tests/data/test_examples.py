@@ -341,7 +341,7 @@ class TestStream:
     @pytest.mark.parametrize(
         ("overlong", "kept", "counts"),
         [
-            ("cut", {"0": 3, "1": 3, "3": 2}, {"cut": 1, "dropped_unsupervised": 1}),
+            ("truncate", {"0": 3, "1": 3, "3": 2}, {"truncated": 1, "dropped_unsupervised": 1}),
             ("drop", {"0": 3, "3": 2}, {"dropped_long": 2}),
         ],
     )
@@ -351,7 +351,7 @@ class TestStream:
         assert {example.id: len(example.labels) for example in examples} == kept
         report = examples.report.to_dict()
         places = report.pop("places")
-        expected = {"cut": 0, "dropped_long": 0, "dropped_unsupervised": 0} | counts
+        expected = {"truncated": 0, "dropped_long": 0, "dropped_unsupervised": 0} | counts
         assert report == {"read": 4, "kept": len(kept)} | expected
         assert {kind: len(named) for kind, named in places.items()} == counts
 

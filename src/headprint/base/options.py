@@ -40,7 +40,7 @@ Loss: TypeAlias = Literal["mean", "sum", "batch-mean"]
 LossOn: TypeAlias = Literal["auto", "completion", "assistant", "all"]
 """Which tokens carry loss."""
 
-Overlong: TypeAlias = Literal["cut", "drop"]
+Overlong: TypeAlias = Literal["truncate", "drop"]
 """What happens to an example that is too long."""
 
 Dtype: TypeAlias = Literal["auto", "float32", "bfloat16", "float16", "float64"]
@@ -305,10 +305,10 @@ class ReadingOptions(Options):
         None, min=2, panel="Data", metavar="N", help="Tokens per example at most.", unset="no limit"
     )
     overlong: Overlong = option(
-        "cut",
+        "truncate",
         panel="Data",
         help="What happens to examples over max_length.",
-        details='``"cut"`` at the end, as TRL does, or ``"drop"``; both are counted in ``provenance["report"]``.',
+        details='``"truncate"`` at the end, as TRL does, or ``"drop"``; both are counted in ``provenance["report"]``.',
     )
     loss_on: LossOn = option(
         "auto", panel="Data", help="Tokens with loss; auto: completion, assistant's turns, or all of plain text."

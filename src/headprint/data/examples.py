@@ -1,4 +1,4 @@
-"""A data set as a stream of examples: read, tokenised, cut to length and counted.
+"""A data set as a stream of examples: read, tokenised, truncated and counted.
 
 :mod:`headprint.data.rows` reads and :mod:`headprint.data.tokenization` tokenises. Here are the rules for the data set
 as a whole: unique ids, rows that are too long or have no token to learn, and the report of what became of each.
@@ -29,16 +29,16 @@ class Report:
     Attributes:
         read: Rows read.
         kept: Examples yielded.
-        cut: Of those, the ones shortened to ``max_length``.
+        truncated: Of those, the ones shortened to ``max_length``.
         dropped_long: Rows over ``max_length``, with ``overlong="drop"``.
-        dropped_unsupervised: Rows without a token to learn, after the cut; the first token does not count, since
+        dropped_unsupervised: Rows without a token to learn, after truncation; the first token does not count, since
             nothing predicts it.
-        places: The first few places of each kind of ``cut`` and ``dropped_*``.
+        places: The first few places of each kind of ``truncated`` and ``dropped_*``.
     """
 
     read: int = 0
     kept: int = 0
-    cut: int = 0
+    truncated: int = 0
     dropped_long: int = 0
     dropped_unsupervised: int = 0
     places: dict[str, list[str]] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class Report:
     def __str__(self) -> str:
         """Describe the counts in one line."""
         kinds = {
-            "cut": "cut to max_length",
+            "truncated": "truncated to max_length",
             "dropped_long": "dropped: over max_length",
             "dropped_unsupervised": "dropped: no token to learn",
         }
@@ -84,7 +84,7 @@ class ExampleStream:
         tokenizer: Tokenizer | None,
         *,
         max_length: int | None = None,
-        overlong: Overlong = "cut",
+        overlong: Overlong = "truncate",
         loss_on: LossOn = "auto",
         split: str = "train",
         limit: int | None = None,
@@ -97,13 +97,13 @@ class ExampleStream:
             source: As for :func:`headprint.data.read_rows`; an iterator is read into a list first.
             tokenizer: A transformers tokenizer; None if every row has ``input_ids`` and ``labels``.
             max_length: Tokens of an example at most; None for no limit.
-            overlong: What to do with longer rows: cut them at the end, as TRL does, or drop them.
+            overlong: What to do with longer rows: truncate them at the end, as TRL does, or drop them.
             loss_on: Which tokens carry loss. ``"auto"``: the completion, the assistant's turns of ``messages``, all of
                 ``text``. ``"completion"``, ``"assistant"`` and ``"all"`` are TRL's ``completion_only_loss=True``,
                 ``assistant_only_loss=True``, and neither.
             split: Which split of a folder, a hub id, a ``DatasetDict`` or a registered source.
             limit: Read only the first N rows; None for all.
-            context: Tokens that the model can read; a row that is longer, after the cut, is refused.
+            context: Tokens that the model can read; a row that is longer, after truncation, is refused.
             vocabulary: Token ids and labels must be below this. With a model, pass both as
                 ``ExampleStream(..., **headprint.models.limits(model))``.
 
@@ -171,10 +171,10 @@ class ExampleStream:
         if not example.supervised:
             report.count("dropped_unsupervised", place)
             return None
-        fix = f"shorten or drop the row, or cut long rows with max_length={self.context} (--max-length {self.context})"
+        fix = f"shorten or drop the row, or truncate it with max_length={self.context} (--max-length {self.context})"
         check_limits(example, place, context=self.context, vocabulary=self.vocabulary, fix=fix)
         if long:
-            report.count("cut", place)
+            report.count("truncated", place)
         return example
 
     def _refuse_duplicate(self, place: str, own: str) -> None:
