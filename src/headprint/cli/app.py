@@ -1,6 +1,6 @@
-"""The command line: parses, calls the library, and turns what goes wrong into one line and an exit code.
+"""The ``headprint`` command: its subcommands in panels, and exceptions as one line and an exit code.
 
-0: done. 2: the user's input is wrong, and can be fixed. 1: anything else. 130: interrupted.
+0: done. 2: the user's input is wrong, and the line says how to fix it. 1: anything else. 130: interrupted.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
@@ -38,23 +38,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (
-    extract,
-    show,
-    diff,
-    verify,
-    bench,
-    compare,
-    decompose,
-    mix,
-    select,
-    train,
-    report,
-    study,
-    evaluate,
-    ablate,
-):
-    app.command()(_command)
+_PANELS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Measure": (extract, verify, bench),
+    "Look and compare": (show, diff, compare, decompose),
+    "Put to use": (mix, select),
+    "Train and test": (train, evaluate, ablate),
+    "The whole paper": (study, report),
+}
+for _panel, _commands in _PANELS.items():
+    for _command in _commands:
+        app.command(rich_help_panel=_panel)(_command)
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,4 +1,4 @@
 """The commands of ``headprint``, one module each; :mod:`headprint.cli.app` puts them together.
 
-At import a command imports nothing heavy, so that ``--help`` is quick.
+A command imports the library inside its function, so that ``--help`` is quick.
 """
