@@ -140,9 +140,10 @@ def _run(config: StudyConfig, planned: Plan, out: Path, workers: int, show_progr
                 finished(each)
 
         # Rows, then models: what is wrong with them is found before the first training, and before a model is loaded.
+        # They take seconds, which is less than starting a worker does.
         for early in ("rows", "model"):
             early_jobs = [job for job in jobs if job.stage.name == early]
-            run_jobs(early_jobs, cache, workers=workers, started=started, finished=note)
+            run_jobs(early_jobs, cache, started=started, finished=note)
             if early == "rows":
                 check_rows(jobs, cache)
         run_jobs(planned.jobs(), cache, workers=workers, started=started, finished=note)
