@@ -23,9 +23,10 @@ from headprint.study.chapters import (
 )
 from headprint.study.chapters.ablation import Ablated, AblationRow
 from headprint.study.chapters.arms import ArmRow, Gain, gap
-from headprint.study.chapters.composition import Decomposition, Fig3, Fig4, Fit, Gap, MeanFit, Null, Subset
+from headprint.study.chapters.composition import Fig3, Fig4
 from headprint.study.chapters.early_change import Fig5, Path
 from headprint.study.chapters.falls import Fall, fall_of
+from headprint.study.chapters.fits import Decomposition, Fit, Gap, MeanFit, Null, Subset
 from headprint.study.chapters.mixture import Table2
 from headprint.study.chapters.selection import Table3
 from headprint.study.chapters.spread import Fig1, Maps, MeanShape, Shape, Table1
