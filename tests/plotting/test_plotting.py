@@ -103,7 +103,7 @@ def test_a_position_is_between_the_ends(value, high, diverging) -> None:
     scale = Scale(high, diverging)
     position = scale.position(value)
     assert 0 <= position <= 1
-    assert all(0 <= channel <= 255 for channel in scale.colour(position))
+    assert all(0 <= channel <= 255 for channel in scale.color(position))
     assert len(scale.shade(position)) == 1
     assert scale.position(0.0) == (0.5 if diverging else 0.0)
 
@@ -174,7 +174,7 @@ def test_before_and_after_share_a_scale() -> None:
     found = np.array([line[: 2 * 8 * 2 : 2] for line in lines])  # 2 columns a cell: 3 × 8 heads fit in 80
     scale = Scale(float(after.values.max()), diverging=False)
     for half, pattern in ((found[:, :8], before), (found[:, 8:], after)):
-        assert half.tolist() == [[list(scale.colour(scale.position(value))) for value in row] for row in pattern.values]
+        assert half.tolist() == [[list(scale.color(scale.position(value))) for value in row] for row in pattern.values]
 
 
 def test_statistics_and_heads_are_the_patterns_own() -> None:

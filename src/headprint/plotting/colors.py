@@ -1,4 +1,4 @@
-"""What the colours of heat maps mean, in the terminal and in files."""
+"""What the colors of heat maps mean, in the terminal and in files."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import numpy as np
 
 from headprint.patterns.pattern import Pattern
 
-# Nine colours of matplotlib's viridis and RdBu_r, evenly spaced.
+# Nine colors of matplotlib's viridis and RdBu_r, evenly spaced.
 _RAMPS = {
     "viridis": bytes.fromhex("440154 472d7b 3b528b 2c728e 21918c 28ae80 5ec962 addc30 fde725"),
     "RdBu_r": bytes.fromhex("053061 2a71b2 6bacd1 c2ddec f7f6f6 fbccb4 e48066 ba2832 67001f"),
 }
-# The same without colour: the more ink, the further from 0.
+# The same without color: the more ink, the further from 0.
 _SHADES = " ░▒▓█"
 _LOWERED = " -=≡#"
 
 
 def unit(pattern: Pattern) -> str:
-    """What the numbers of a pattern are, for legends and axes."""
+    """Name the quantity and unit of a pattern's values, for legends and axes."""
     origin = pattern.provenance
     if pattern.kind == "change":
         return "relative change" if origin.get("operation") == "/" else "change (nats)"
@@ -29,11 +29,11 @@ def unit(pattern: Pattern) -> str:
 
 @dataclass(frozen=True)
 class Scale:
-    """What the colours of heat maps mean.
+    """A scale of values, and the color of each.
 
     Attributes:
-        high: Value of the last colour.
-        diverging: Whether the first colour stands for ``-high``; else it stands for 0.
+        high: Value of the last color.
+        diverging: Whether the first color stands for ``-high``; else it stands for 0.
     """
 
     high: float
@@ -41,7 +41,7 @@ class Scale:
 
     @classmethod
     def of(cls, *patterns: Pattern) -> Scale:
-        """The scale that some patterns share."""
+        """Make the scale that some patterns share."""
         values = np.concatenate([pattern.values.ravel() for pattern in patterns])
         values = values[np.isfinite(values)]
         signed = any(pattern.kind == "change" for pattern in patterns) or bool((values < 0).any())
@@ -49,22 +49,22 @@ class Scale:
 
     @property
     def low(self) -> float:
-        """Value of the first colour."""
+        """Value of the first color."""
         return -self.high if self.diverging else 0.0
 
     @property
-    def colours(self) -> str:
-        """The colour map's name in matplotlib."""
+    def colormap(self) -> str:
+        """Name of the color map in matplotlib."""
         return "RdBu_r" if self.diverging else "viridis"
 
     def position(self, value: float) -> float:
-        """Where a value lies between the first colour, 0, and the last, 1."""
+        """Return where a value lies between the first color, 0, and the last, 1."""
         share = min(1.0, max(-1.0, value / self.high)) if self.high else 0.0
         return (share + 1) / 2 if self.diverging else max(0.0, share)
 
-    def colour(self, position: float) -> tuple[int, int, int]:
-        """Red, green and blue, 0 to 255."""
-        ramp = _RAMPS[self.colours]
+    def color(self, position: float) -> tuple[int, int, int]:
+        """Return red, green and blue, 0 to 255."""
+        ramp = _RAMPS[self.colormap]
         place = position * (len(ramp) // 3 - 1)
         first = min(int(place), len(ramp) // 3 - 2)
         left, right = (ramp[3 * index : 3 * index + 3] for index in (first, first + 1))
@@ -72,7 +72,7 @@ class Scale:
         return red, green, blue
 
     def shade(self, position: float) -> str:
-        """One character; few shades, so they follow the root of the value and small ones show."""
+        """Return one character; there are few shades, so they follow the square root, and small values show."""
         ink = abs(2 * position - 1) if self.diverging else position
         shades = _LOWERED if self.diverging and position < 0.5 else _SHADES
         return shades[min(int(ink**0.5 * len(shades)), len(shades) - 1)]

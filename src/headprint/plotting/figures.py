@@ -16,7 +16,7 @@ from headprint.plotting.colors import Scale, unit
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# By which savefig would otherwise write the date into the file.
+# What keeps savefig from writing the date into the file.
 _METADATA: dict[str, dict[str, Any]] = {
     ".png": {},
     ".svg": {"Date": None},
@@ -28,7 +28,7 @@ _NARROWEST = 2.2  # inches of a panel, so that its title fits
 def heat_maps(patterns: Sequence[Pattern], path: str | Path, *, titles: Sequence[str] | None = None) -> None:
     """Write heat maps beside each other; the same patterns give the same bytes.
 
-    Neighbours of one unit share a scale (:class:`headprint.plotting.colors.Scale`) and its colour bar.
+    Neighbours of one unit share a scale (:class:`headprint.plotting.colors.Scale`) and its color bar.
 
     Args:
         patterns: One panel each, (L, H).
@@ -40,7 +40,7 @@ def heat_maps(patterns: Sequence[Pattern], path: str | Path, *, titles: Sequence
     """
     suffix = Path(path).suffix.lower()
     if suffix not in _METADATA:
-        raise InputError(f"{path}: a picture's name ends in one of {', '.join(_METADATA)}")
+        raise InputError(f"{path}: the name of a picture ends in one of {', '.join(_METADATA)}")
     import matplotlib as mpl
 
     figure = _figure(patterns, titles or [""] * len(patterns))
@@ -65,11 +65,11 @@ def _figure(patterns: Sequence[Pattern], titles: Sequence[str]) -> Figure:
     for label, group in groupby(panels, key=lambda panel: unit(panel[1])):
         members = list(group)
         scale = Scale.of(*(pattern for _, pattern, _ in members))
-        colours = mpl.colormaps[scale.colours].with_extremes(bad="0.8")
+        colors = mpl.colormaps[scale.colormap].with_extremes(bad="0.8")
         for ax, pattern, title in members:
             image = ax.imshow(
                 np.ma.masked_invalid(pattern.values),
-                cmap=colours,
+                cmap=colors,
                 vmin=scale.low,
                 vmax=scale.high or 1.0,
                 interpolation="nearest",

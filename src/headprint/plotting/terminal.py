@@ -80,12 +80,12 @@ def most_changed(change: Pattern, k: int) -> tuple[list[Head], list[Head]]:
 class HeatMap:
     """Layers (rows) and heads (columns) for a rich console.
 
-    Cells are coloured where the console has 256 colours or more, and shaded by characters elsewhere
+    Cells are colored where the console has 256 colors or more, and shaded by characters elsewhere
     (in files, pipes, under ``NO_COLOR``). Heads that do not fit beside each other continue below.
 
     Attributes:
         pattern: What is drawn.
-        scale: What the colours mean.
+        scale: What the colors mean.
     """
 
     pattern: Pattern
@@ -93,7 +93,7 @@ class HeatMap:
 
     @property
     def narrowest(self) -> int:
-        """Columns that it needs to have all heads beside each other."""
+        """Columns needed to show all heads side by side."""
         return self._margin + self.pattern.shape[1]
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
@@ -205,14 +205,14 @@ def _painter(console: Console, scale: Scale) -> Callable[[float, int], Text]:
     from rich.style import Style
     from rich.text import Text
 
-    coloured = console.color_system in ("256", "truecolor") and not console.no_color
+    colored = console.color_system in ("256", "truecolor") and not console.no_color
 
     def paint(value: float, width: int) -> Text:
         if np.isnan(value):
             return Text(_NO_ATTENTION.center(width), style="dim")
         position = scale.position(float(value))
-        if coloured:
-            return Text(" " * width, Style(bgcolor=Color.from_rgb(*scale.colour(position))))
+        if colored:
+            return Text(" " * width, Style(bgcolor=Color.from_rgb(*scale.color(position))))
         return Text(scale.shade(position) * width)
 
     return paint
