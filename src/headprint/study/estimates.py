@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TypeAlias
 
 from pydantic.dataclasses import dataclass
 
@@ -27,26 +27,29 @@ class Estimate:
     high: float | None = None
 
 
+Number: TypeAlias = Estimate | float | None
+"""A number with or without an interval; None where there is none."""
+
 NOTHING = Estimate(None)
 
 
-def value_of(estimate: Any) -> float | None:
-    """The number of an estimate, or a plain number; None where there is none."""
-    found = estimate.value if isinstance(estimate, Estimate) else estimate
-    return float(found) if isinstance(found, int | float) and math.isfinite(found) else None
+def value_of(number: Number) -> float | None:
+    """The number without its interval; None where there is none."""
+    value = number.value if isinstance(number, Estimate) else number
+    return None if value is None or not math.isfinite(value) else float(value)
 
 
-def ends_of(estimate: Any) -> tuple[float, float] | None:
-    """The ends of an estimate's interval, if it has one."""
-    if not isinstance(estimate, Estimate):
+def ends_of(number: Number) -> tuple[float, float] | None:
+    """The ends of the interval, if there is one."""
+    if not isinstance(number, Estimate):
         return None
-    low, high = value_of(estimate.low), value_of(estimate.high)
+    low, high = value_of(number.low), value_of(number.high)
     return None if low is None or high is None else (low, high)
 
 
-def values_of(estimates: Iterable[Any]) -> list[float]:
-    """The numbers that exist among estimates."""
-    return [value for value in map(value_of, estimates) if value is not None]
+def values_of(numbers: Iterable[Number]) -> list[float]:
+    """The numbers that exist, without their intervals."""
+    return [value for value in map(value_of, numbers) if value is not None]
 
 
 def mean_of(values: Iterable[float], confidence: float = 0.95) -> Estimate:
@@ -62,7 +65,7 @@ def average(estimates: Sequence[Estimate | None]) -> Estimate | None:
     return estimates[0] if len(estimates) == 1 else mean_of(values_of(estimates))
 
 
-def difference(a: Any, b: Any) -> Estimate:
+def difference(a: Number, b: Number) -> Estimate:
     """``a - b`` of two estimates with intervals of their own, taken as independent (the square-and-add method).
 
     Zou and Donner, *Construction of confidence limits about effect measures*, 2008. Of numbers that were
@@ -82,11 +85,11 @@ def difference(a: Any, b: Any) -> Estimate:
 
 
 def number(value: float | None, digits: int | None = 2, *, percent: bool = False, signed: bool = False) -> str:
-    """A number for people: ``0.42``, ``−3.1``, ``12.0 %``; a dash where there is none.
+    """Write a number for people: ``0.42``, ``−3.1``, ``12.0 %``; a dash where there is none.
 
     Args:
         value: The number.
-        digits: After the point; of a percentage two fewer, but one at least; None: three significant ones.
+        digits: After the point; of a percentage two fewer, but at least one; None: three significant ones.
         percent: Write a share in percent.
         signed: Write a plus, too.
     """
@@ -100,10 +103,10 @@ def number(value: float | None, digits: int | None = 2, *, percent: bool = False
     return text.replace("-", "−")
 
 
-def written(estimate: Any, digits: int | None = 2, *, percent: bool = False, signed: bool = False) -> str:
-    """An estimate for people: ``0.42 [0.38, 0.46]``."""
-    text = number(value_of(estimate), digits, percent=percent, signed=signed)
-    ends = ends_of(estimate)
+def written(of: Number, digits: int | None = 2, *, percent: bool = False, signed: bool = False) -> str:
+    """Write a number with its interval for people: ``0.42 [0.38, 0.46]``."""
+    text = number(value_of(of), digits, percent=percent, signed=signed)
+    ends = ends_of(of)
     if ends is None:
         return text
     low, high = (number(end, digits, percent=percent, signed=signed).removesuffix(" %") for end in ends)

@@ -26,9 +26,8 @@ from typing import Literal, TypeAlias
 
 from pydantic.dataclasses import dataclass
 
-from headprint.study.estimates import ends_of
+from headprint.study.estimates import Number, ends_of
 from headprint.study.records import STRICT
-from headprint.study.views import Number
 
 Verdict: TypeAlias = Literal[
     "replicates", "mixed", "unclear", "does not", "cannot be decided", "one seed", "not tested"

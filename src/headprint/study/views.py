@@ -16,10 +16,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Literal, TypeAlias
 
-from headprint.study.estimates import Estimate
+from headprint.study.estimates import Estimate, Number
 
-Number: TypeAlias = Estimate | float | None
-"""A number with or without an interval; None where there is none."""
 Matrix: TypeAlias = Sequence[Sequence[float | None]]
 """Rows of numbers; None where there is none (a layer without attention)."""
 Cell: TypeAlias = str | bool | Estimate | float | Sequence[str] | None

@@ -91,6 +91,7 @@ def test_files_rows_and_firsts(tmp_path: Path) -> None:
     text = texts(tmp_path / "fig1-two.svg")
     assert all(title in text for title in ("math: seed 0", "code: seed 0", "math: Change", "level (nats)"))
     assert "seed 1" not in text
+    assert "Seed: 0" in text
 
 
 def test_frames_become_the_changes_of_the_steps(tmp_path: Path) -> None:

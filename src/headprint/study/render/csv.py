@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from headprint.base.files import write_atomically
-from headprint.study.estimates import Estimate, ends_of, value_of
-from headprint.study.views import Cell, Dots, Drawing, Figure, Frames, HeatMap, Lines, Number, Table
+from headprint.study.estimates import Estimate, Number, ends_of, value_of
+from headprint.study.views import Cell, Dots, Drawing, Figure, Frames, HeatMap, Lines, Table
 
 Line: TypeAlias = dict[str, Any]
 

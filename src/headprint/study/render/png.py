@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -17,6 +18,7 @@ import numpy as np
 from headprint.base.errors import InputError
 from headprint.study.estimates import ends_of, value_of
 from headprint.study.views import (
+    Chooser,
     Dots,
     Drawing,
     Figure,
@@ -63,12 +65,12 @@ def write_pictures(figures: Iterable[Figure], folder: str | Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for figure in figures:
-        for suffix, panels in _pictures(figure.drawing) if figure.drawing else ():
-            canvas = _draw(panels)
+        for picture in _pictures(figure.drawing) if figure.drawing else ():
+            canvas = _draw(picture.panels, picture.heading)
             canvas.draw_without_rendering()
             canvas.set_layout_engine("none")  # laid out once, not again for each file
             for kind, metadata in _SUFFIXES.items():
-                path = folder / f"{figure.name}{suffix}{kind}"
+                path = folder / f"{figure.name}{picture.suffix}{kind}"
                 try:
                     with mpl.rc_context({"svg.hashsalt": "headprint"}):
                         canvas.savefig(path, dpi=150, metadata=metadata)
@@ -78,32 +80,46 @@ def write_pictures(figures: Iterable[Figure], folder: str | Path) -> list[Path]:
     return written
 
 
-def _pictures(drawing: Drawing) -> Iterator[tuple[str, list[tuple[str, Panel]]]]:
-    """Of each file: what is added to its name, and its panels from top to bottom, each with its own title."""
-    kinds = [chooser.on_paper for chooser in drawing.choosers]
+@dataclass(frozen=True)
+class _Picture:
+    """One file: what is added to its name, its heading, and its panels from top to bottom, each with its own title."""
+
+    suffix: str
+    heading: str
+    panels: list[tuple[str, Panel]]
+
+
+def _pictures(drawing: Drawing) -> Iterator[_Picture]:
+    choosers = drawing.choosers
 
     def at(panel: Panel, kind: str) -> tuple[str, ...]:
-        return tuple(value for value, of in zip(panel.at, kinds, strict=True) if of == kind)
+        return tuple(value for value, of in zip(panel.at, choosers, strict=True) if of.on_paper == kind)
 
     files = list(dict.fromkeys(at(panel, "file") for panel in drawing.panels))
     for file in files:
         panels = [panel for panel in drawing.panels if at(panel, "file") == file]
-        # The first of each: another task may have no panel for the first task's first value.
-        shown = [
-            next(iter(group)) for _, group in itertools.groupby(_sorted(panels, at), key=lambda panel: at(panel, "all"))
-        ]
-        name = "" if len(files) == 1 else "-" + "-".join(re.sub(r"[^A-Za-z0-9._-]+", "_", value) for value in file)
-        several = len({at(panel, "all") for panel in shown}) > 1
-        yield name, [(", ".join(at(panel, "all")) if several else "", panel) for panel in shown]
+        firsts: dict[tuple[str, ...], Panel] = {}
+        for panel in panels:
+            firsts.setdefault(at(panel, "all"), panel)
+        titles = {key: ", ".join(key) if len(firsts) > 1 else "" for key in firsts}
+        yield _Picture(
+            "" if len(files) == 1 else "-" + "-".join(re.sub(r"[^A-Za-z0-9._-]+", "_", value) for value in file),
+            _heading(choosers, panels),
+            [(titles[key], panel) for key, panel in firsts.items()],
+        )
 
 
-def _sorted(panels: Sequence[Panel], at: Callable[[Panel, str], tuple[str, ...]]) -> list[Panel]:
-    """Panels of the same ``all`` values next to each other, otherwise in their order."""
-    order = {key: place for place, key in enumerate(dict.fromkeys(at(panel, "all") for panel in panels))}
-    return sorted(panels, key=lambda panel: order[at(panel, "all")])
+def _heading(choosers: Sequence[Chooser], panels: Sequence[Panel]) -> str:
+    """Which of several values the first panel has, of choosers that only the first is shown of."""
+    several = [
+        f"{chooser.label}: {panels[0].at[place]}"
+        for place, chooser in enumerate(choosers)
+        if chooser.on_paper == "first" and len({panel.at[place] for panel in panels}) > 1
+    ]
+    return " · ".join(several)
 
 
-def _draw(panels: Sequence[tuple[str, Panel]]) -> Canvas:
+def _draw(panels: Sequence[tuple[str, Panel]], heading: str) -> Canvas:
     """One picture: a row of plots for each panel; panels of one plot stand beside each other."""
     from matplotlib.figure import Figure as Canvas
 
@@ -129,6 +145,8 @@ def _draw(panels: Sequence[tuple[str, Panel]]) -> Canvas:
             bar = canvas.colorbar(image, ax=of, shrink=0.9)
             bar.set_label(scale.label, fontsize=7)
             bar.ax.tick_params(labelsize=6)
+    if heading:
+        canvas.suptitle(heading, fontsize=9)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     if len(handles) > 1:
         options = {"ncols": min(5, len(labels)), "fontsize": 8, "frameon": False}

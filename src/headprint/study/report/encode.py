@@ -10,8 +10,8 @@ from __future__ import annotations
 from functools import singledispatch
 from typing import Any, TypeAlias
 
-from headprint.study.estimates import ends_of, value_of
-from headprint.study.views import Dots, Drawing, Frames, HeatMap, Lines, Matrix, Number, Scale, Series
+from headprint.study.estimates import Number, ends_of, value_of
+from headprint.study.views import Dots, Drawing, Frames, HeatMap, Lines, Matrix, Scale, Series
 
 Json: TypeAlias = Any
 
