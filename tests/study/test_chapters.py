@@ -25,8 +25,8 @@ from headprint.study.chapters.ablation import Ablated, AblationRow
 from headprint.study.chapters.arms import ArmRow, Gain, gap
 from headprint.study.chapters.composition import Fig3, Fig4
 from headprint.study.chapters.early_change import Fig5, Path
-from headprint.study.chapters.falls import Fall, fall_of
 from headprint.study.chapters.fits import Decomposition, Fit, Gap, MeanFit, Null, Subset
+from headprint.study.chapters.mirrors import mirror
 from headprint.study.chapters.mixture import Table2
 from headprint.study.chapters.selection import Table3
 from headprint.study.chapters.spread import Fig1, Maps, MeanShape, Shape, Table1
@@ -148,13 +148,13 @@ def heat_maps(before: list[list[float | None]], change: list[list[float | None]]
     return Maps(model="lab", task="math", seed=0, n=10, before=before, after=before, change=change)
 
 
-def test_a_change_that_is_only_the_level_before_is_called_a_fall() -> None:
+def test_a_change_that_is_only_the_negated_pattern_before_is_called_its_mirror() -> None:
     before: list[list[float | None]] = [[0.9, 0.4, None], [0.1, 0.7, 0.2]]
     taken = heat_maps(before, [[None if x is None else -0.8 * x for x in row] for row in before])
-    assert fall_of(taken.change, taken.before) == pytest.approx(1.0)
+    assert mirror(taken.change, taken.before) == pytest.approx(1.0)
     grown = heat_maps(before, [[0.1, 0.3, None], [-0.2, 0.1, 0.3]])
     expected = np.corrcoef([0.1, 0.3, -0.2, 0.1, 0.3], [-0.9, -0.4, -0.1, -0.7, -0.2])[0, 1]
-    assert fall_of(grown.change, grown.before) == pytest.approx(expected)
+    assert mirror(grown.change, grown.before) == pytest.approx(expected)
     for maps, r, warned in ((taken, 1.0, True), (grown, expected, False)):
         exhibit = replace(spreading([-0.1]), fig1=Fig1(maps=[maps]))
         figure = spread.CHAPTER.views(exhibit, SEEDS)[1]
@@ -165,7 +165,7 @@ def test_a_change_that_is_only_the_level_before_is_called_a_fall() -> None:
         assert not warned or "In 1 of 1 tasks the change is little more than the level before" in warnings[0]
 
 
-def test_the_laboratorys_changes_are_falls_in_seven_tasks_of_nine() -> None:
+def test_the_laboratorys_changes_mirror_the_pattern_before_in_seven_tasks_of_nine() -> None:
     """Measured when the study was run; see the correlations in the report."""
     (figure,) = [figure for figure in recorded.results("lab").figures() if figure.name == "fig1"]
     assert any("In 7 of 9 tasks" in note.text for note in figure.notes if note.is_warning)
@@ -256,22 +256,21 @@ def test_a_single_pair_is_not_called_the_best() -> None:
     assert found.verdict == "does not"
 
 
-def test_a_decomposition_of_changes_that_are_falls_says_so() -> None:
+def test_a_decomposition_of_changes_that_mirror_the_pattern_before_says_so() -> None:
     exhibit = fits(["math", "code"], interval(0.3), 0.001)
     assert exhibit.fig4 is not None
-    of = [
-        Fall(model="lab", task=task, seed=seed, r=r)
-        for task, r in (("math", 0.95), ("code", 0.99), ("math_code", 0.5), ("arith", None))
-        for seed in (0, 1)
-    ]
-    shown = composition.CHAPTER.views(replace(exhibit, fig4=replace(exhibit.fig4, falls=of)), SEEDS)
+    (fit,) = exhibit.fig4.fits
+    mirrors = {"math": 0.95, "code": 0.99, "math_code": 0.5, "arith": None}
+    mirrored = replace(fit, decomposition=replace(fit.decomposition, mirrors_before=mirrors))
+    of = [mirrored, replace(mirrored, method="lstsq"), replace(mirrored, seed=1)]
+    shown = composition.CHAPTER.views(replace(exhibit, fig4=replace(exhibit.fig4, fits=of)), SEEDS)
     warning = shown[0]
     assert isinstance(warning, Text)
     assert warning.is_warning
     assert warning.text.startswith("In 2 of 4 tasks")
     (figure,) = [each for each in shown if isinstance(each, Figure) and each.name == "fig4"]
-    (table,) = [each for each in figure.tables if each.title == "Is the change more than a fall?"]
-    assert [row[1] for row in table.rows] == ["math", "code", "math_code", "arith"]
+    (table,) = [each for each in figure.tables if each.title == "Does the change only mirror the pattern before?"]
+    assert [row[1] for row in table.rows] == list(mirrors)
     assert not any(isinstance(each, Text) for each in composition.CHAPTER.views(exhibit, SEEDS))
 
 

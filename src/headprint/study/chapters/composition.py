@@ -16,8 +16,8 @@ from headprint.base.files import write_json
 from headprint.study.bounds import Count, CountOrNone, Distinct
 from headprint.study.chapters.chapter import Chapter, Claim, Jobs, Planned, View
 from headprint.study.chapters.common import BY_MODEL, MODEL, groups, over, qualified, where
-from headprint.study.chapters.falls import Fall, fall, fall_warning, falls_table
 from headprint.study.chapters.fits import Decomposition, Fit, MeanFit, Method, Subset
+from headprint.study.chapters.mirrors import Mirror, mirror_table, mirror_warning
 from headprint.study.chapters.spread import patterns_of
 from headprint.study.estimates import Estimate, average, ends_of, mean_of, number, values_of, written
 from headprint.study.groundwork import BaseConfig, Run
@@ -150,7 +150,6 @@ class Fig4:
     fits: list[Fit]
     summary: list[MeanFit]
     paper: PublishedFit
-    falls: list[Fall] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -217,9 +216,8 @@ def plan(run: Run) -> Jobs:
 
 
 def collect(planned: Sequence[Planned], cache: Cache) -> Exhibit:
-    """All fits, and what their changes are worth."""
+    """All fits, and the equations that they make."""
     fits: list[Fit] = []
-    falls: list[Fall] = []
     changes: dict[tuple[str, int], dict[str, Matrix]] = {}
     for each in planned:
         own = changes.setdefault((each.run.name, each.run.seed), {})
@@ -227,10 +225,8 @@ def collect(planned: Sequence[Planned], cache: Cache) -> Exhibit:
             if what == "fit":
                 fits.append(_fit(each.run, of[0], of[1], cache.json(job)))
             else:
-                maps = cache.json(job)["maps"]
-                own[of[0]] = maps["change"]
-                falls.append(fall(each.run, of[0], maps))
-    return Exhibit(fig3=Fig3(equations=equations(fits, changes)), fig4=_fig4(fits, falls) if fits else None)
+                own[of[0]] = cache.json(job)["maps"]["change"]
+    return Exhibit(fig3=Fig3(equations=equations(fits, changes)), fig4=_fig4(fits) if fits else None)
 
 
 def equations(fits: Sequence[Fit], changes: Mapping[tuple[str, int], Mapping[str, Matrix]]) -> list[Equation]:
@@ -281,9 +277,9 @@ def _fit(run: Run, target: str, method: str, found: Mapping[str, Any]) -> Fit:
     )
 
 
-def _fig4(fits: list[Fit], falls: list[Fall]) -> Fig4:
+def _fig4(fits: list[Fit]) -> Fig4:
     summary = [_mean_fit(own) for own in groups(fits, "model", "target", "method").values()]
-    return Fig4(fits=fits, summary=summary, paper=PUBLISHED, falls=falls)
+    return Fig4(fits=fits, summary=summary, paper=PUBLISHED)
 
 
 def _mean_fit(fits: Sequence[Fit]) -> MeanFit:
@@ -324,7 +320,7 @@ _ABOUT = (MODEL, Column("Target"), Column("Fit"))
 
 
 def _views(exhibit: Exhibit, seeds: Sequence[int]) -> list[View]:
-    views: list[View] = [*fall_warning(exhibit.fig4.falls)] if exhibit.fig4 else []
+    views: list[View] = [*mirror_warning(_mirrors(exhibit.fig4.fits))] if exhibit.fig4 else []
     if exhibit.fig3.equations:
         views.append(_idea(exhibit.fig3.equations))
     if exhibit.fig4:
@@ -366,7 +362,7 @@ def _fits(figure: Fig4, seeds: Sequence[int]) -> Figure:
         title=figure.title,
         caption=figure.caption,
         drawing=Drawing(panels=panels, choosers=choosers) if panels else None,
-        tables=[*_summaries(figure), falls_table(figure.falls), *_details(figure.fits)],
+        tables=[*_summaries(figure), mirror_table(_mirrors(figure.fits)), *_details(figure.fits)],
         notes=[Text(intervals), Text("● marks the tasks that the target is made of.")],
     )
 
@@ -408,6 +404,16 @@ def _subset_panels(fits: Sequence[Fit]) -> list[Panel]:
 def _named(fits: Sequence[Fit]) -> list[str] | None:
     """The basic tasks that people say a target is made of."""
     return next((fit.named for fit in fits if fit.named), None)
+
+
+def _mirrors(fits: Sequence[Fit]) -> list[Mirror]:
+    """How far the changes mirror the patterns before: of each run's targets and of their bases."""
+    found = {
+        (fit.model, task, fit.seed): Mirror(model=fit.model, task=task, seed=fit.seed, r=r)
+        for fit in fits
+        for task, r in fit.decomposition.mirrors_before.items()
+    }
+    return list(found.values())
 
 
 def _summaries(figure: Fig4) -> list[Table]:

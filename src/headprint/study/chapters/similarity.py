@@ -12,7 +12,7 @@ from pydantic.dataclasses import dataclass
 from headprint.base.files import write_json
 from headprint.study.chapters.chapter import Chapter, Jobs, Planned, View
 from headprint.study.chapters.common import BY_MODEL, groups
-from headprint.study.chapters.falls import Fall, fall, fall_warning
+from headprint.study.chapters.mirrors import Mirror, mirror, mirror_warning
 from headprint.study.chapters.spread import patterns_of
 from headprint.study.groundwork import Run
 from headprint.study.groundwork.training import before_and_after, bootstrap
@@ -69,7 +69,7 @@ class Fig2:
     )
     matrices: list[TaskMatrices]
     summary: list[MeanMatrices]
-    falls: list[Fall] = field(default_factory=list)
+    mirrors: list[Mirror] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -106,19 +106,21 @@ def plan(run: Run) -> Jobs:
 
 
 def collect(planned: Sequence[Planned], cache: Cache) -> Exhibit:
-    """All correlations, and what the changes are worth."""
+    """All correlations, and how far the changes only mirror the patterns before."""
     matrices: list[TaskMatrices] = []
-    falls: list[Fall] = []
+    mirrors: list[Mirror] = []
     for each in planned:
         for (what, *of), job in each.jobs.items():
             if what == "correlations":
                 matrices.append(TaskMatrices(model=each.run.name, seed=each.run.seed, **cache.json(job)))
             else:
-                falls.append(fall(each.run, of[0], cache.json(job)["maps"]))
-    return Exhibit(fig2=_fig2(matrices, falls))
+                maps = cache.json(job)["maps"]
+                r = mirror(maps["change"], maps["before"])
+                mirrors.append(Mirror(model=each.run.name, task=of[0], seed=each.run.seed, r=r))
+    return Exhibit(fig2=_fig2(matrices, mirrors))
 
 
-def _fig2(matrices: list[TaskMatrices], falls: list[Fall]) -> Fig2:
+def _fig2(matrices: list[TaskMatrices], mirrors: list[Mirror]) -> Fig2:
     summary = [
         MeanMatrices(
             model=own[0].model,
@@ -131,7 +133,7 @@ def _fig2(matrices: list[TaskMatrices], falls: list[Fall]) -> Fig2:
         )
         for own in groups(matrices, "model").values()
     ]
-    return Fig2(matrices=matrices, summary=summary, falls=falls)
+    return Fig2(matrices=matrices, summary=summary, mirrors=mirrors)
 
 
 def _mean_matrix(matrices: Sequence[Matrix]) -> Matrix:
@@ -170,7 +172,7 @@ def _views(exhibit: Exhibit, seeds: Sequence[int]) -> list[View]:
         drawing=Drawing(panels=panels, choosers=[BY_MODEL, Chooser(label="Seed")], compared=True),
         notes=[Text(f"Point at a cell for its 95 % interval over examples{of}.")],
     )
-    return [drawn, *fall_warning(figure.falls)]
+    return [drawn, *mirror_warning(figure.mirrors)]
 
 
 def _squares(

@@ -19,7 +19,7 @@ from headprint.study.chapters.common import (
     spread_of,
     where,
 )
-from headprint.study.chapters.falls import Fall, fall_of, fall_warning, falls_table
+from headprint.study.chapters.mirrors import Mirror, mirror, mirror_table, mirror_warning
 from headprint.study.estimates import Estimate, mean_of, number, value_of, values_of, written
 from headprint.study.groundwork import Run
 from headprint.study.groundwork.training import before_and_after, bootstrap, matrix
@@ -267,15 +267,15 @@ def _maps(figure: Fig1, seeds: Sequence[int]) -> Figure:
         for each in figure.maps
     ]
     choosers = [BY_MODEL, Chooser(label="Task", on_paper="all"), Chooser(label="Seed")]
-    falls = [Fall(model=x.model, task=x.task, seed=x.seed, r=fall_of(x.change, x.before)) for x in figure.maps]
+    mirrors = [Mirror(model=x.model, task=x.task, seed=x.seed, r=mirror(x.change, x.before)) for x in figure.maps]
     runs = "Each seed is a training run of its own." if len(seeds) > 1 else f"Seed {seeds[0]}."
     return Figure(
         name="fig1",
         title=figure.title,
         caption=f"{figure.caption} Point at a head to read it, or focus a map and use the arrow keys.",
         drawing=Drawing(panels=panels, choosers=choosers, compared=True),
-        tables=[falls_table(falls)],
-        notes=[examples(each.n for each in figure.maps), Text(runs), *fall_warning(falls)],
+        tables=[mirror_table(mirrors)],
+        notes=[examples(each.n for each in figure.maps), Text(runs), *mirror_warning(mirrors)],
     )
 
 

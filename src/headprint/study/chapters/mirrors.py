@@ -1,4 +1,4 @@
-"""Whether a change is more than a fall.
+"""Whether a change is more than a mirror of the pattern before.
 
 Where fine-tuning takes most of the loss away it takes most of every level away, too. ΔAP is then −AP before training,
 and what it shows, the pattern before training shows as well. Every chapter that reads changes reports how near they
@@ -7,7 +7,7 @@ come to that.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from pydantic.dataclasses import dataclass
@@ -15,14 +15,13 @@ from pydantic.dataclasses import dataclass
 from headprint.analysis.confound import MIRRORED, mirrors_before
 from headprint.study.chapters.common import MODEL, groups, over
 from headprint.study.estimates import value_of
-from headprint.study.groundwork import Run
 from headprint.study.records import STRICT, Matrix
 from headprint.study.views import Column, Table, Text
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class Fall:
-    """One fine-tuning's change beside the level before.
+class Mirror:
+    """One fine-tuning's change beside the pattern before.
 
     Attributes:
         model: Name in the config.
@@ -37,32 +36,23 @@ class Fall:
     r: float | None
 
 
-def fall(run: Run, task: str, maps: Mapping[str, Matrix]) -> Fall:
-    """The fall of one of a run's trainings.
-
-    Args:
-        run: Of one model and seed.
-        task: What was trained on.
-        maps: ``before`` and ``change``, layers × heads.
-    """
-    return Fall(model=run.name, task=task, seed=run.seed, r=fall_of(maps["change"], maps["before"]))
-
-
-def fall_of(change: Matrix, before: Matrix) -> float | None:
-    """The correlation over heads of a change with the level before, its sign turned."""
+def mirror(change: Matrix, before: Matrix) -> float | None:
+    """The correlation over heads of a change with the negated pattern before."""
     return value_of(mirrors_before(*(np.array(matrix, dtype=np.float64) for matrix in (change, before))))
 
 
-def falls_table(falls: Sequence[Fall]) -> Table:
+def mirror_table(mirrors: Sequence[Mirror]) -> Table:
     """The correlation of each task, over seeds."""
-    rows = [[*about, over(each.r for each in of)] for about, of in groups(falls, "model", "task").items()]
+    rows = [[*about, over(each.r for each in of)] for about, of in groups(mirrors, "model", "task").items()]
     columns = [MODEL, Column("Task"), Column("Correlation of ΔAP with −AP before")]
-    return Table(title="Is the change more than a fall?", columns=columns, rows=rows, keys=2, is_open=True)
+    return Table(
+        title="Does the change only mirror the pattern before?", columns=columns, rows=rows, keys=2, is_open=True
+    )
 
 
-def fall_warning(falls: Sequence[Fall]) -> list[Text]:
-    """What to make of changes that are little more than the level before with its sign turned; nothing without any."""
-    means = [value_of(over(each.r for each in of)) for of in groups(falls, "model", "task").values()]
+def mirror_warning(mirrors: Sequence[Mirror]) -> list[Text]:
+    """What to make of changes that are little more than the negated pattern before; nothing if none is."""
+    means = [value_of(over(each.r for each in of)) for of in groups(mirrors, "model", "task").values()]
     count = sum(mean is not None and mean > MIRRORED for mean in means)
     if not count:
         return []
