@@ -51,7 +51,7 @@ def test_the_command_gives_what_the_function_does(saved, capsys) -> None:
 
 
 def test_the_command_takes_mathbench(saved, capsys) -> None:
-    files = str(Path(__file__).parents[1] / "support" / "mathbench")
+    files = str(Path(__file__).parents[2] / "support" / "mathbench")
     command = ["evaluate", str(saved / "model"), "--mathbench", files, "--how", "likelihood", "--max-new-tokens", "4"]
     assert run([*command, "--out", str(saved / "mathbench.json"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
