@@ -37,6 +37,7 @@ COMMANDS = {
 }
 BROKEN = '{"prompt": "2 + 2 =", "completion": " 4"}\n{"prompt": "2 + 3 ="}\n'
 MANIFEST = "manifest.json"
+PROGRESS = re.compile(r"\w+: [\d,]+ of [\d,]+ ")
 
 
 def main() -> None:
@@ -75,7 +76,8 @@ def run_all(directory: Path, **sizes: int) -> dict[str, str]:
         )
         if done.returncode != (2 if name.startswith("error") else 0):
             sys.exit(f"{command}: exit code {done.returncode}\n{done.stdout}")
-        lines = [line.rstrip() for line in done.stdout.splitlines()]
+        # How many lines of progress there are depends on how fast the machine is.
+        lines = [line.rstrip() for line in done.stdout.splitlines() if not PROGRESS.match(line)]
         found[f"{name}.txt"] = "\n".join([f"$ {command}", *lines]).strip() + "\n"
     manifest = json.loads((directory / "runs/math" / MANIFEST).read_text("utf-8"))
     for described in (manifest["provenance"]["model"], manifest["settings"]["model"]):
