@@ -69,12 +69,12 @@ def _gate_input(module: nn.Module, args: tuple[Any, ...]) -> Any:
     # away, nor for a stack that reads patches of bytes or a prompt of its own.
     if gate.device != z.device or gate.shape[1] != z.shape[1]:
         gate = module.__dict__[_GATE] = _ones(len(gate), z.shape[1], gate.shape[2], gate.dtype, z.device)
-    # A projection that is used twice sums its uses.
     steps: Tensor | None = module.__dict__.get(_STEPS)
     along: Tensor | None = module.__dict__.get(_ALONG)
     if steps is not None and along is not None and steps.device != z.device:
         steps = module.__dict__[_STEPS] = steps.detach().to(z.device).requires_grad_()
         along = module.__dict__[_ALONG] = along.to(z.device)
+    # A projection that is used twice sums its uses.
     return (_through(z, gate, steps, along), *args[1:])
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from headprint.base.errors import InputError, missing_extra
+from headprint.base.errors import InputError, did_you_mean, missing_extra
 from headprint.base.options import LossOn
 
 if TYPE_CHECKING:
@@ -149,8 +148,7 @@ def check_fields(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
     checked = {}
     for name, value in given.items():
         if name not in names:
-            close = get_close_matches(name, names, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"see the documentation of {kind.__name__}"
+            hint = did_you_mean(name, names, otherwise=f"see the documentation of {kind.__name__}")
             raise InputError(f"{kind.__name__} has no field {name!r}: {hint}")
         checked[name] = _number(value, hints[name])
         if not _fits(checked[name], hints[name]):
