@@ -7,15 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from headprint.base.errors import InputError
+from headprint.lab.splits import split_of
 
-Split = Literal["train", "test"]
-"""Which items of a task: the two splits share none."""
 Kind = Literal["basic", "complex", "pool"]
 """A basic skill, a composite of basic ones, or a mixture of everything to select from."""
 Row = dict[str, Any]
 """A ``prompt``, a ``completion``, and what checks an answer to it."""
 
-TEST_SHARE = 0.2
 _TRIES = 400
 """Draws per row before the task counts as used up."""
 
@@ -105,12 +103,6 @@ class Task:
         if self.kind == "pool":
             row["skills"] = list(item.skills)
         return row
-
-
-def split_of(key: str) -> Split:
-    """Return the split that an item belongs to: by a hash of its key, so that all seeds and tasks agree."""
-    share = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") / 2**32
-    return "test" if share < TEST_SHARE else "train"
 
 
 def same_text(row: Row, output: str) -> bool:

@@ -30,6 +30,19 @@ def same_behaviour(row: Row, output: str) -> bool:
         return False
 
 
+def returning(text: str) -> str:
+    """Return the source of a function that returns a text, for composites whose other part has no numbers."""
+    return f'def solution():\n    return "{text}"'
+
+
+def returns_text(row: Row, output: str) -> bool:
+    """Return whether calling the output's function gives the answer."""
+    try:
+        return bool(call(output) == row["answer"])
+    except EvaluationError:
+        return False
+
+
 def _draw(rng: random.Random) -> Item:
     drawn = function(rng)
     source = drawn.source("f")

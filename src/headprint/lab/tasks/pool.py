@@ -13,7 +13,11 @@ from headprint.lab.tasks.arith import ARITH
 from headprint.lab.tasks.base import Item, Row, Task, same_text
 from headprint.lab.tasks.code import CODE
 from headprint.lab.tasks.continuation import CONTINUE
+from headprint.lab.tasks.continue_code import CONTINUE_CODE
+from headprint.lab.tasks.continue_coref import CONTINUE_COREF
 from headprint.lab.tasks.coref import COREF
+from headprint.lab.tasks.coref_code import COREF_CODE
+from headprint.lab.tasks.coref_math import COREF_MATH
 from headprint.lab.tasks.facts import FACTS_TASK
 from headprint.lab.tasks.facts_code import FACTS_CODE
 from headprint.lab.tasks.facts_coref import FACTS_COREF
@@ -31,6 +35,10 @@ _LEADS = {
     ("math", "code"): (MATH_CODE, ("Write a program for this.", "Code the sum.")),
     ("facts", "coref"): (FACTS_COREF, ("Read this and use what you know.", "Here is a riddle.")),
     ("facts", "code"): (FACTS_CODE, ("Write down what you know as code.", "Code the facts.")),
+    ("coref", "math"): (COREF_MATH, ("Read this and count.", "Find out who and how many.")),
+    ("coref", "code"): (COREF_CODE, ("Answer by a program.", "Code who is meant.")),
+    ("continue", "code"): (CONTINUE_CODE, ("Give the end as code.", "Program the end.")),
+    ("continue", "coref"): (CONTINUE_COREF, ("Read this and go on.", "Say who goes on and how.")),
 }
 
 
