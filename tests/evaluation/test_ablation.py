@@ -96,7 +96,7 @@ def test_draws_of_the_same_layers_have_as_many_of_each() -> None:
 
 
 def test_the_same_heads_are_run_once(monkeypatch) -> None:
-    from headprint.evaluation.likelihood import HeldOut
+    from headprint.measure.likelihood import HeldOut
 
     runs = []
     own = HeldOut.losses

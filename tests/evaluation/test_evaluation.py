@@ -17,7 +17,7 @@ from headprint.base.errors import InputError
 from headprint.data.rows import read_rows
 from headprint.evaluation import head_means
 from headprint.evaluation.evaluation import Evaluation, Outcome
-from headprint.evaluation.likelihood import examples_of
+from headprint.measure.likelihood import examples_of
 from headprint.evaluation.scorers import SCORERS
 from support.numerics import FLOAT32, error
 from support.plain import losses as plain_losses

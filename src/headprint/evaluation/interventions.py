@@ -19,7 +19,7 @@ from headprint import models
 from headprint.base.errors import InputError, did_you_mean
 from headprint.base.options import AblationMode, LossOn
 from headprint.data import read_rows
-from headprint.evaluation.likelihood import HeldOut, examples_of, token_losses
+from headprint.measure.likelihood import HeldOut, examples_of, token_losses
 from headprint.models.heads import HeadMap, HeadSite, locate
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 import headprint
 from headprint.data.rows import read_rows
-from headprint.evaluation.likelihood import HeldOut, examples_of, token_losses
+from headprint.measure.likelihood import HeldOut, examples_of, token_losses
 from support.numerics import FLOAT32, FLOAT64, error
 from support.plain import losses as plain_losses
 from support.plain import random_examples
