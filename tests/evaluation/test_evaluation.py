@@ -17,8 +17,8 @@ from headprint.base.errors import InputError
 from headprint.data.rows import read_rows
 from headprint.evaluation import head_means
 from headprint.evaluation.evaluation import Evaluation, Outcome
-from headprint.measure.likelihood import examples_of
 from headprint.evaluation.scorers import SCORERS
+from headprint.measure.likelihood import examples_of
 from support.numerics import FLOAT32, error
 from support.plain import losses as plain_losses
 from support.toy_rows import WORDS, small, text_rows

@@ -34,9 +34,9 @@ from headprint.evaluation.interventions import (
     head_ids,
     means_of,
 )
-from headprint.measure.likelihood import HeldOut, examples_of
 from headprint.evaluation.questions import prepare_questions
 from headprint.evaluation.scorers import Scorer, check_rows, get_scorer
+from headprint.measure.likelihood import HeldOut, examples_of
 from headprint.models.heads import HeadMap, locate
 from headprint.patterns import Pattern
 

@@ -27,10 +27,10 @@ from headprint.base.options import (
     takes_options,
 )
 from headprint.data import Row, Source, read_rows, row_id
-from headprint.measure.likelihood import HeldOut, examples_of
 from headprint.evaluation.parsing import Prompt, expected_answer, prompt_of
 from headprint.evaluation.questions import Answer, prepare_questions
 from headprint.evaluation.scorers import Scorer, check_rows, get_scorer, scorer_name
+from headprint.measure.likelihood import HeldOut, examples_of
 
 T = TypeVar("T")
 

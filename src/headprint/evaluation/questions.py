@@ -14,9 +14,9 @@ from headprint import models
 from headprint.base.errors import InputError
 from headprint.data import Example, Row, check_limits, tokenize_row
 from headprint.evaluation.generation import check_prompts, generate, prompt_tokens
-from headprint.measure.likelihood import HeldOut
 from headprint.evaluation.parsing import choices_of
 from headprint.evaluation.scorers import ChoiceScorer, Scorer, at_place, check_rows, get_scorer
+from headprint.measure.likelihood import HeldOut
 
 if TYPE_CHECKING:
     from headprint.base.progress import Advance

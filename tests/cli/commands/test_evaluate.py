@@ -14,8 +14,8 @@ import headprint
 from headprint import models
 from headprint.cli.app import run
 from headprint.cli.commands import evaluate as command
-from headprint.measure.likelihood import HeldOut
 from headprint.evaluation.scorers import SCORERS
+from headprint.measure.likelihood import HeldOut
 from headprint.patterns.pattern import Pattern
 from support.toy_rows import small, text_rows
 from support.toy_tokenizers import toy_tokenizer

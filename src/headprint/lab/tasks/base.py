@@ -47,6 +47,7 @@ class Task:
         description: One line.
         draw: Makes one item from a source of randomness.
         judge: Compares a row's answer with a model's output.
+        parts: The basic tasks that a complex one is made of.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Task:
     description: str
     draw: Callable[[random.Random], Item] = field(repr=False)
     judge: Callable[[Row, str], bool] = field(repr=False)
+    parts: tuple[str, ...] = ()
 
     def generate(self, split: str = "train", n: int = 1000, *, seed: int = 0) -> list[Row]:
         """Draw ``n`` rows with different prompts.

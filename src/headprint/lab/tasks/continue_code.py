@@ -14,5 +14,10 @@ def _draw(rng: random.Random) -> Item:
 
 
 CONTINUE_CODE = Task(
-    "continue_code", "complex", "the sensible continuation, returned by a Python function", _draw, returns_text
+    "continue_code",
+    "complex",
+    "the sensible continuation, returned by a Python function",
+    _draw,
+    returns_text,
+    parts=("continue", "code"),
 )

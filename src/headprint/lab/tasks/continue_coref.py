@@ -38,4 +38,11 @@ def _draw(rng: random.Random) -> Item:
     )
 
 
-CONTINUE_COREF = Task("continue_coref", "complex", "what the person that is meant does next", _draw, same_text)
+CONTINUE_COREF = Task(
+    "continue_coref",
+    "complex",
+    "what the person that is meant does next",
+    _draw,
+    same_text,
+    parts=("continue", "coref"),
+)

@@ -19,4 +19,6 @@ def _draw(rng: random.Random) -> Item:
     )
 
 
-COREF_CODE = Task("coref_code", "complex", "who is meant, returned by a Python function", _draw, returns_text)
+COREF_CODE = Task(
+    "coref_code", "complex", "who is meant, returned by a Python function", _draw, returns_text, parts=("coref", "code")
+)

@@ -26,4 +26,6 @@ def _draw(rng: random.Random) -> Item:
     )
 
 
-COREF_MATH = Task("coref_math", "complex", "what the person that is meant has in the end", _draw, same_final)
+COREF_MATH = Task(
+    "coref_math", "complex", "what the person that is meant has in the end", _draw, same_final, parts=("coref", "math")
+)

@@ -29,4 +29,6 @@ def _draw(rng: random.Random) -> Item:
     )
 
 
-FACTS_CODE = Task("facts_code", "complex", "a Python function that looks up facts", _draw, looks_up)
+FACTS_CODE = Task(
+    "facts_code", "complex", "a Python function that looks up facts", _draw, looks_up, parts=("facts", "code")
+)

@@ -26,4 +26,11 @@ def _draw(rng: random.Random) -> Item:
     )
 
 
-FACTS_COREF = Task("facts_coref", "complex", "a fact about the town of the person that is meant", _draw, same_final)
+FACTS_COREF = Task(
+    "facts_coref",
+    "complex",
+    "a fact about the town of the person that is meant",
+    _draw,
+    same_final,
+    parts=("facts", "coref"),
+)

@@ -31,4 +31,6 @@ def _draw(rng: random.Random) -> Item:
     )
 
 
-MATH_CODE = Task("math_code", "complex", "word problem, answered by a Python function", _draw, returns_answer)
+MATH_CODE = Task(
+    "math_code", "complex", "word problem, answered by a Python function", _draw, returns_answer, parts=("math", "code")
+)
