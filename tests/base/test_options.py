@@ -28,14 +28,14 @@ from headprint.cli import options as cli
 
 
 class Basic(Options):
-    scale: Literal["standardized", "color", "raw"] = option("raw", help="How.", panel="Numbers")
-    count: int | None = option(None, min=1, help="How many.", unset="all", metavar="N", decides=False)
+    scale: Literal["standardized", "color", "raw"] = option(default="raw", help="How.", panel="Numbers")
+    count: int | None = option(default=None, min=1, help="How many.", unset="all", metavar="N", decides=False)
 
 
 class Made(Basic):
-    rate: float = option(0.5, min=0.0, help="How fast.", details="In rows per second.")
-    check: bool = option(True, help="Check it.", switch=("--no-check", "Skip the check."))
-    name: str = option("a", help="What it is called.")
+    rate: float = option(default=0.5, min=0.0, help="How fast.", details="In rows per second.")
+    check: bool = option(default=True, help="Check it.", switch=("--no-check", "Skip the check."))
+    name: str = option(default="a", help="What it is called.")
 
 
 def test_options_are_frozen_and_have_their_defaults() -> None:

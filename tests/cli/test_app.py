@@ -18,7 +18,7 @@ from headprint.patterns.pattern import Pattern
 from support.command_line import refusal
 
 COMMANDS = tuple(path.stem for path in sorted(Path(commands.__file__).parent.glob("[!_]*.py")))
-HEAVY = {"torch", "transformers", "numpy", "matplotlib", "datasets", "scipy", "pyarrow"}
+HEAVY = {"torch", "transformers", "numpy", "matplotlib", "datasets", "scipy", "pyarrow", "pydantic"}
 
 
 def test_help_imports_nothing_heavy_and_knows_every_command() -> None:

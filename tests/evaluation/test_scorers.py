@@ -23,7 +23,6 @@ from headprint.evaluation.scorers import (
     TextScorer,
     boxed,
     check_rows,
-    check_scorer,
     exact,
     final,
     get_scorer,
@@ -188,19 +187,17 @@ def test_rows_that_cannot_be_scored_are_refused_with_their_place() -> None:
 
 def test_unknown_scorers_are_refused() -> None:
     with pytest.raises(InputError, match="unknown scorer 'exakt': did you mean 'exact'"):
-        check_scorer("exakt")
+        get_scorer("exakt")
     with pytest.raises(InputError, match="unknown scorer 'zzzz': choose from exact, final, boxed"):
-        check_scorer("zzzz")
-    check_scorer(lambda row, output: True)
-    check_scorer(None)
+        get_scorer("zzzz")
 
 
 def test_rows_are_checked_without_torch() -> None:
     program = """
 import sys
-from headprint.evaluation import check_rows, check_scorer
+from headprint.evaluation import check_rows, get_scorer
 from headprint.data.rows import read_rows
-check_scorer("final")
+get_scorer("final")
 check_rows("final", read_rows([{"prompt": "What?", "answer": "7"}]))
 assert not {"torch", "transformers"} & sys.modules.keys()
 """
@@ -250,9 +247,9 @@ def test_scorers_of_other_packages_work_by_name_in_python_and_on_the_command_lin
     with pytest.raises(InputError, match="row 3: no right answer"):  # a TextScorer knows what it needs
         headprint.evaluate(model, tokenizer, rows, scorer="odd", loss=False)
     with pytest.raises(InputError, match="the scorer 'seven' is a int, not a function of a row and an output"):
-        check_scorer("seven")
+        get_scorer("seven")
     with pytest.raises(InputError, match="did you mean 'shortest'"):
-        check_scorer("shortes")
+        get_scorer("shortes")
     (tmp_path / "rows.jsonl").write_text('{"prompt": "x"}\n')
     assert run(["evaluate", str(tmp_path), str(tmp_path / "rows.jsonl"), "--scorer", "shortes"]) == 2
     assert "did you mean 'shortest'?" in capsys.readouterr().err

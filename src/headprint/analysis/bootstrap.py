@@ -13,16 +13,14 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, get_args
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
 from headprint.analysis.comparability import check_comparable
 from headprint.analysis.intervals import Interval
-from headprint.base.errors import InputError, did_you_mean
-from headprint.base.options import IntervalMethod
+from headprint.base.options import BootstrapOptions
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -37,8 +35,7 @@ _BLOCK = 1 << 21  # counts in memory at once: 16 MB
 _EVERYTHING = (-np.inf, np.inf)
 
 
-@dataclass(frozen=True)
-class Bootstrap:
+class Bootstrap(BootstrapOptions):
     """How intervals are made.
 
     A pattern of few examples is noisy, and noise alone moves some statistics (it lowers
@@ -52,26 +49,7 @@ class Bootstrap:
         seed: Of the resampling.
         confidence: Of the interval, between 0 and 1.
         method: How draws become an interval.
-
-    Raises:
-        InputError: One of them is out of range.
     """
-
-    draws: int = 1000
-    seed: int = 0
-    confidence: float = 0.95
-    method: IntervalMethod = "basic"
-
-    def __post_init__(self) -> None:
-        if self.draws < 0:
-            raise InputError(f"the bootstrap takes 0 draws or more, not {self.draws}")
-        if self.seed < 0:
-            raise InputError(f"a seed is 0 or more, not {self.seed}")
-        if not 0 < self.confidence < 1:
-            raise InputError(f"the confidence is {self.confidence}: choose a number between 0 and 1, such as 0.95")
-        if self.method not in get_args(IntervalMethod):
-            hint = did_you_mean(self.method, get_args(IntervalMethod))
-            raise InputError(f"unknown interval method {self.method!r}: {hint}")
 
     def interval(self, value: ArrayLike, draws: ArrayLike, within: tuple[float, float] = _EVERYTHING) -> Interval:
         """Return the interval of one number.

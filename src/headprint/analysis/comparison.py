@@ -184,7 +184,7 @@ class Comparison:
             "shapes": {task: {name: of[task].to_dict() for name, of in parts.items() if of} for task in self.before},
             "correlations": self.correlations.to_dict(),
             "examples": self.examples,
-            "bootstrap": vars(self.bootstrap),
+            "bootstrap": self.bootstrap.settings(),
         }
 
 

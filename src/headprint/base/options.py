@@ -3,8 +3,8 @@
 An option is a field of a frozen dataclass that derives from :class:`Options`::
 
     class ReadingOptions(Options):
-        split: str = option("train", help="Split to read.", panel="Data")
-        limit: int | None = option(None, min=1, help="Only the first rows.", panel="Data")
+        split: str = option(default="train", help="Split to read.", panel="Data")
+        limit: int | None = option(default=None, min=1, help="Only the first rows.", panel="Data")
 
 That description serves everybody who needs it:
 
@@ -101,6 +101,8 @@ class Description:
         help: One line, for the command line and the documentation.
         details: What the documentation adds.
         minimum: Smallest number allowed.
+        between: Two numbers that the value lies between.
+        flag: What the command line calls it, such as ``"--bootstrap"``; by its name if empty.
         panel: The heading that ``--help`` shows it under.
         metavar: What ``--help`` shows for the value; by its type if empty.
         unset: What None means, in a few words.
@@ -111,6 +113,8 @@ class Description:
     help: str
     details: str = ""
     minimum: float | None = None
+    between: tuple[float, float] | None = None
+    flag: str = ""
     panel: str = ""
     metavar: str = ""
     unset: str = ""
@@ -118,42 +122,16 @@ class Description:
     decides: bool = True
 
 
-def option(
-    default: Any,
-    *,
-    help: str,
-    details: str = "",
-    min: float | None = None,
-    panel: str = "",
-    metavar: str = "",
-    unset: str = "",
-    switch: tuple[str, str] | None = None,
-    decides: bool = True,
-) -> Any:
+def option(default: Any, *, help: str, min: float | None = None, **about: Any) -> Any:
     """Describe an option; a field of a class that derives from :class:`Options`.
 
     Args:
         default: Its default.
-        help: As in :class:`Description`, like all that follow.
-        details: Likewise.
+        help: One line, for the command line and the documentation.
         min: Smallest number allowed.
-        panel: Likewise.
-        metavar: Likewise.
-        unset: Likewise.
-        switch: Likewise.
-        decides: Likewise.
+        **about: Whatever else :class:`Description` has.
     """
-    about = Description(
-        help=help,
-        details=details,
-        minimum=min,
-        panel=panel,
-        metavar=metavar,
-        unset=unset,
-        switch=switch,
-        decides=decides,
-    )
-    return field(default=default, metadata={_METADATA: about})
+    return field(default=default, metadata={_METADATA: Description(help=help, minimum=min, **about)})
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(option,))
@@ -172,9 +150,9 @@ class Options:
         """The options that decide the result, by name."""
         return {name: getattr(self, name) for name, (_, about) in described(type(self)).items() if about.decides}
 
-    def keywords(self) -> dict[str, Any]:
-        """All options by name, as they are given to a function."""
-        return {name: getattr(self, name) for name in described(type(self))}
+    def keywords(self, of: type[Options] | None = None) -> dict[str, Any]:
+        """All options by name, as they are given to a function; or those that a base class has."""
+        return {name: getattr(self, name) for name in described(of or type(self))}
 
 
 O = TypeVar("O", bound=Options)  # noqa: E741
@@ -290,28 +268,43 @@ def _checked(name: str, value: Any, kind: Any, about: Description) -> Any:
         raise InputError(f"{name} is {value!r}: it has to be {wanted}")
     if about.minimum is not None and not value >= about.minimum:
         raise InputError(f"{name} is {value}: it has to be at least {about.minimum:g}")
+    if about.between and not about.between[0] < value < about.between[1]:
+        low, high = about.between
+        raise InputError(f"{name} is {value}: it has to be between {low:g} and {high:g}")
     return value
 
 
 _CALLED = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
 
-class ReadingOptions(Options):
+_SPLIT = "Split of a folder, a datasets id or a built-in task."
+
+
+class RowOptions(Options):
     """Which rows are read, and which of their tokens carry loss."""
 
-    split: str = option("train", panel="Data", help="Split of a folder, a datasets id or a built-in task.")
-    limit: int | None = option(None, min=1, panel="Data", metavar="N", help="Only the first rows.", unset="all of them")
+    split: str = option(default="train", panel="Data", help=_SPLIT)
+    limit: int | None = option(
+        default=None, min=1, panel="Data", metavar="N", help="Only the first rows.", unset="all of them"
+    )
+    loss_on: LossOn = option(
+        default="auto",
+        panel="Data",
+        help="Tokens with loss; auto: completion, assistant's turns, or all of plain text.",
+    )
+
+
+class ReadingOptions(RowOptions):
+    """What becomes of rows that are too long."""
+
     max_length: int | None = option(
-        None, min=2, panel="Data", metavar="N", help="Tokens per example at most.", unset="no limit"
+        default=None, min=2, panel="Data", metavar="N", help="Tokens per example at most.", unset="no limit"
     )
     overlong: Overlong = option(
-        "truncate",
+        default="truncate",
         panel="Data",
         help="What happens to examples over max_length.",
         details='``"truncate"`` at the end, as TRL does, or ``"drop"``; both are counted in ``provenance["report"]``.',
-    )
-    loss_on: LossOn = option(
-        "auto", panel="Data", help="Tokens with loss; auto: completion, assistant's turns, or all of plain text."
     )
 
 
@@ -319,19 +312,19 @@ class MeasureOptions(Options):
     """How activation levels are measured."""
 
     placement: Placement = option(
-        "example",
+        default="example",
         panel="Measure",
         help="Where the absolute value is taken: per example (the paper's), per token, or not at all.",
         details='``"example"`` and ``"none"`` store signed levels; ``"token"`` stores Σ_i |⟨z_i, ∂L/∂z_i⟩|.',
     )
     loss: Loss = option(
-        "mean",
+        default="mean",
         panel="Measure",
         help="Each example's mean token loss (the paper's), its sum, or the mean of a batch (the authors' script).",
         details='Under ``"batch-mean"``, ``batch_size`` examples (4 by default) in input order share one mean.',
     )
     sketch: int | None = option(
-        None,
+        default=None,
         min=0,
         panel="Measure",
         metavar="K",
@@ -339,55 +332,20 @@ class MeasureOptions(Options):
         details="They become ``PatternSet.sketches`` (:mod:`headprint.measure.sketch`).",
         unset="levels only",
     )
-    sketch_seed: int = option(0, min=0, panel="Measure", metavar="N", help="Seed of those directions.")
+    sketch_seed: int = option(default=0, min=0, panel="Measure", metavar="N", help="Seed of those directions.")
     verify: bool = option(
-        True,
+        default=True,
         panel="Measure",
         switch=("--no-verify", "Skip the check of a model that headprint's tests do not cover."),
         decides=False,
         help="Check a model that headprint's tests do not cover against the materialised definition first.",
     )
     compute_dtype: LowerDtype | None = option(
-        None,
+        default=None,
         panel="Model",
         help="Precision of matrix products under autocast; the rest is float32.",
         details="The weights are float32 or of this precision already.",
         unset="that of the weights",
-    )
-    attn_implementation: str | None = option(
-        None,
-        panel="Model",
-        metavar="KERNEL",
-        decides=False,  # the manifest has the kernel that was used
-        help="Attention kernel, such as sdpa, eager, flash_attention_2.",
-        unset="the model's own",
-    )
-    batch_tokens: int | None = option(
-        None,
-        min=1,
-        panel="Batches",
-        metavar="N",
-        decides=False,
-        help="Tokens per batch, padding included.",
-        details="Halved when memory runs out.",
-        unset="what fits and is fast",
-    )
-    batch_size: int | None = option(
-        None,
-        min=1,
-        panel="Batches",
-        metavar="N",
-        decides=False,  # but for the batch mean: see measure.extraction
-        help="Examples per batch at most.",
-    )
-    checkpointing: bool = option(
-        False,
-        panel="Batches",
-        decides=False,
-        help="Recompute layers in the backward: less memory, about a third more time.",
-    )
-    shard_size: int = option(
-        512, min=1, panel="Batches", metavar="N", help="Examples per file, the unit that is written and resumed."
     )
 
 
@@ -395,78 +353,102 @@ class LoadingOptions(Options):
     """How a model that is given by name is loaded."""
 
     dtype: Dtype = option(
-        "auto", panel="Model", decides=False, help="Of the weights of a model given by name; auto: as stored."
+        default="auto", panel="Model", decides=False, help="Of the weights of a model given by name; auto: as stored."
     )
     device: str | None = option(
-        None,
+        default=None,
         panel="Model",
         metavar="DEVICE",
         decides=False,
         help="For a model given by name, such as cpu, cuda:1, or auto: over all devices.",
         unset="a GPU if there is one",
     )
+    attn_implementation: str | None = option(
+        default=None,
+        panel="Model",
+        metavar="KERNEL",
+        decides=False,  # the manifest has the kernel that was used
+        help="Attention kernel, such as sdpa, eager, flash_attention_2.",
+        unset="the model's own",
+    )
     trust_remote_code: bool = option(
-        False, panel="Model", decides=False, help="Run code that comes with a model given by name."
+        default=False, panel="Model", decides=False, help="Run code that comes with a model given by name."
     )
 
 
-class ExtractOptions(LoadingOptions, MeasureOptions, ReadingOptions):  # fields in the order of the last to the first
-    """The options of :func:`headprint.extract`."""
+class BatchOptions(Options):
+    """How many rows go through a model at once."""
 
-
-class AnswerOptions(Options):
-    """Which rows a model is evaluated on, and how it answers."""
-
-    split: str = option("test", panel="Data", help="Split of a folder, a datasets id or a built-in task.")
-    limit: int | None = option(None, min=1, panel="Data", metavar="N", help="Only the first rows.", unset="all of them")
-    loss_on: LossOn = option(
-        "auto", panel="Data", help="Tokens with loss; auto: completion, assistant's turns, or all of plain text."
-    )
-    max_new_tokens: int = option(256, min=1, panel="Answers", metavar="N", help="Tokens of an answer at most.")
     batch_tokens: int | None = option(
-        None,
+        default=None,
         min=1,
-        panel="Answers",
+        panel="Batches",
         metavar="N",
         decides=False,
         help="Tokens per batch, padding included.",
         details="Halved when memory runs out.",
         unset="what fits and is fast",
     )
-    attn_implementation: str | None = option(
-        None,
-        panel="Model",
-        metavar="KERNEL",
-        help="For a model given by name: attention kernel, such as sdpa, eager.",
-        unset="the model's own",
+
+
+class ExtractOptions(BatchOptions, LoadingOptions, MeasureOptions, ReadingOptions):  # fields from the last to the first
+    """The options of :func:`headprint.extract`."""
+
+    batch_size: int | None = option(
+        default=None,
+        min=1,
+        panel="Batches",
+        metavar="N",
+        decides=False,  # but for the batch mean: see measure.extraction
+        help="Examples per batch at most.",
+    )
+    checkpointing: bool = option(
+        default=False,
+        panel="Batches",
+        decides=False,
+        help="Recompute layers in the backward: less memory, about a third more time.",
+    )
+    shard_size: int = option(
+        default=512,
+        min=1,
+        panel="Batches",
+        metavar="N",
+        help="Examples per file, the unit that is written and resumed.",
     )
 
 
-class EvaluateOptions(LoadingOptions, AnswerOptions):
+class AnswerOptions(BatchOptions, LoadingOptions, RowOptions):
+    """Which rows a model is evaluated on, and how it answers."""
+
+    split: str = option(default="test", panel="Data", help=_SPLIT)
+    max_new_tokens: int = option(default=256, min=1, panel="Answers", metavar="N", help="Tokens of an answer at most.")
+
+
+class EvaluateOptions(AnswerOptions):
     """The options of :func:`headprint.evaluate`."""
 
     loss: bool = option(
-        True,
+        default=True,
         panel="Data",
         switch=("--no-loss", "Answers only: rows need no completion."),
         help="Take the held-out loss as well, on the tokens that training learns.",
     )
 
 
-class AblateOptions(LoadingOptions, AnswerOptions):
+class AblateOptions(AnswerOptions):
     """The options of :func:`headprint.ablate`."""
 
     mode: AblationMode = option(
-        "zero",
+        default="zero",
         panel="Heads",
         help="Replace a head's output by zero, or by its mean over tokens.",
         details="The mean keeps what does not depend on the input (Wang et al. 2022, https://arxiv.org/abs/2211.00593).",
     )
     random: int = option(
-        20, min=0, panel="Heads", metavar="N", help="Draws of as many random heads, from all heads alike."
+        default=20, min=0, panel="Heads", metavar="N", help="Draws of as many random heads, from all heads alike."
     )
     layer_matched: int = option(
-        0,
+        default=0,
         min=0,
         panel="Heads",
         metavar="N",
@@ -474,19 +456,37 @@ class AblateOptions(LoadingOptions, AnswerOptions):
         details="Do the heads matter, or only the layers they are in?",
     )
     seed: int = option(
-        0,
+        default=0,
         min=0,
         panel="Heads",
         help="Seed of the draws.",
         details="The draws of one number of heads do not depend on the others.",
     )
     other_model: bool = option(
-        False,
+        default=False,
         panel="Heads",
         help="Accept a pattern of another model of the same shape.",
         details="Such as the model before fine-tuning.",
     )
     scored_draws: int = option(
-        3, min=0, panel="Answers", metavar="N", help="Random draws for which answers are scored, too."
+        default=3, min=0, panel="Answers", metavar="N", help="Random draws for which answers are scored, too."
     )
-    confidence: float = option(0.95, min=0, panel="Output", help="Of all intervals, between 0 and 1.")
+    confidence: float = option(default=0.95, between=(0, 1), panel="Output", help="Of all intervals, between 0 and 1.")
+
+
+class BootstrapOptions(Options):
+    """How intervals over examples are made: the options of :class:`headprint.analysis.Bootstrap`."""
+
+    draws: int = option(
+        default=1000,
+        min=0,
+        flag="--bootstrap",
+        panel="Intervals",
+        metavar="N",
+        help="Resamples of the examples; 0: no intervals.",
+    )
+    seed: int = option(default=0, min=0, panel="Intervals", metavar="N", help="Seed of the resamples.")
+    confidence: float = option(
+        default=0.95, between=(0, 1), panel="Intervals", help="Of the intervals, between 0 and 1."
+    )
+    method: IntervalMethod = option(default="basic", panel="Intervals", help="How draws become an interval.")

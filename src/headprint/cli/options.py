@@ -9,21 +9,20 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from headprint.base.options import Description, Dtype, Options, Placement, defaults, described
+from headprint.base.options import Description, Options, Placement, defaults, described
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+ANSWERS_PANEL = "Answers"
 MODEL_PANEL = "Model"
 OUTPUT_PANEL = "Output"
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="Directory, hub id, or 'lab': the shipped model.")]
-DtypeOption = Annotated[Dtype, typer.Option(help="Of the weights; auto: as stored.", rich_help_panel=MODEL_PANEL)]
-DeviceOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="DEVICE",
-        help="Such as cpu, cuda:1, or auto: over all devices. \\[default: a GPU if there is one]",
-        rich_help_panel=MODEL_PANEL,
+DataArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="JSONL or Parquet file, folder with <split> files, datasets id, or lab:TASK: a built-in task.",
     ),
 ]
 AttentionOption = Annotated[
@@ -46,6 +45,9 @@ TopOption = Annotated[int, typer.Option(min=1, metavar="K", help="Heads to name.
 PlotOption = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Draw the heat maps, too: .png, .svg or .pdf.", rich_help_panel=OUTPUT_PANEL),
+]
+ResultOption = Annotated[
+    Path | None, typer.Option("--out", metavar="FILE", help="Write the result as JSON.", rich_help_panel=OUTPUT_PANEL)
 ]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object and nothing else.", rich_help_panel=OUTPUT_PANEL)
@@ -87,7 +89,7 @@ def takes_options(kind: type[Options], *, leave_out: tuple[str, ...] = ()) -> Ca
 
 
 def _typer_option(name: str, about: Description) -> Any:
-    declaration, text = f"--{name.replace('_', '-')}", about.help
+    declaration, text = about.flag or f"--{name.replace('_', '-')}", about.help
     if about.unset:
         text += f" [default: {about.unset}]"
     if about.switch:  # on by default: the command line has only the flag that turns it off

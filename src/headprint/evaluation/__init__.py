@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from headprint.evaluation.scorers import Scorer as Scorer
     from headprint.evaluation.scorers import TextScorer as TextScorer
     from headprint.evaluation.scorers import check_rows as check_rows
-    from headprint.evaluation.scorers import check_scorer as check_scorer
+    from headprint.evaluation.scorers import get_scorer as get_scorer
 
 __all__ = [
     "SCORERS",
@@ -45,8 +45,8 @@ __all__ = [
     "ablate",
     "ablate_heads",
     "check_rows",
-    "check_scorer",
     "evaluate",
+    "get_scorer",
     "head_means",
     "run_harness",
     "run_mathbench",
@@ -69,8 +69,8 @@ __getattr__ = lazy_names(
         "ablate": "ablation",
         "ablate_heads": "interventions",
         "check_rows": "scorers",
-        "check_scorer": "scorers",
         "evaluate": "evaluation",
+        "get_scorer": "scorers",
         "head_means": "interventions",
         "run_harness": "harness",
         "run_mathbench": "mathbench",

@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -25,7 +24,6 @@ from headprint.analysis.intervals import Interval, mean_interval, wilson
 from headprint.base import progress as bars
 from headprint.base.errors import InputError
 from headprint.base.options import AblateOptions, AblationMode, from_keywords, takes_options
-from headprint.evaluation.evaluation import load, take_rows
 from headprint.evaluation.interventions import (
     HeadId,
     ablate_heads,
@@ -34,9 +32,8 @@ from headprint.evaluation.interventions import (
     head_ids,
     means_of,
 )
-from headprint.evaluation.questions import prepare_questions
-from headprint.evaluation.scorers import Scorer, check_rows, get_scorer
-from headprint.measure.likelihood import HeldOut, examples_of
+from headprint.evaluation.questions import prepare
+from headprint.evaluation.scorers import Scorer
 from headprint.models.heads import HeadMap, locate
 from headprint.patterns import Pattern
 
@@ -247,16 +244,12 @@ def ablate(
         headprint.models.UnsupportedModel: The model has no heads that could be switched off.
     """
     chosen = from_keywords(AblateOptions, options, fields)
-    if not 0 < chosen.confidence < 1:
-        raise InputError(f"confidence is {chosen.confidence}: it has to be between 0 and 1, such as 0.95")
     if reserved := next(filter(is_random, rankings), None):
         raise InputError(f"a ranking cannot be called {reserved!r}: that is the name of random heads")
     if not ks or min(ks) < 1:
         raise InputError(f"the numbers of heads are {list(ks)}; they must be 1 or more")
-    found = get_scorer(scorer)
-    taken = take_rows(rows, chosen.limit, chosen.split)
-    check_rows(found, taken)
-    model, tokenizer = load(model, tokenizer, chosen)
+    ready = prepare(model, tokenizer, rows, scorer, chosen)
+    model, questions, heldout = ready.model, ready.questions, ready.heldout()
     heads = locate(model)
     total = len(all_heads(heads))
     if max(ks) > total:
@@ -270,19 +263,7 @@ def ablate(
     plan = _plan(heads, ranked, ks, chosen)
     if means is not None:
         check_means(heads, means)
-    with ExitStack() as stack:
-        stack.enter_context(models.frozen(model))
-        examples = examples_of(taken, tokenizer, loss_on=chosen.loss_on, **models.limits(model))
-        heldout = HeldOut(model, examples, batch_tokens=chosen.batch_tokens)
-        questions = prepare_questions(
-            model,
-            tokenizer,
-            taken,
-            found,
-            max_new_tokens=chosen.max_new_tokens,
-            batch_tokens=chosen.batch_tokens,
-        )
-        advance = stack.enter_context(bars.progress("ablate", 1 + len(plan), enabled=show_progress, unit="trials"))
+    with models.frozen(model), bars.progress("ablate", 1 + len(plan), enabled=show_progress, unit="trials") as advance:
         known: dict[frozenset[HeadId], NDArray[np.float64]] = {}
 
         def trial(ranking: str, off: tuple[HeadId, ...], ask: bool) -> Trial:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,19 +16,11 @@ from headprint.analysis.intervals import Interval, mean_interval, wilson
 from headprint.base import progress as bars
 from headprint.base.errors import InputError
 from headprint.base.files import write_json_lines
-from headprint.base.options import (
-    AblateOptions,
-    EvaluateOptions,
-    LoadingOptions,
-    described,
-    from_keywords,
-    takes_options,
-)
-from headprint.data import Row, Source, read_rows, row_id
+from headprint.base.options import EvaluateOptions, from_keywords, takes_options
+from headprint.data import Row, Source, row_id
 from headprint.evaluation.parsing import Prompt, expected_answer, prompt_of
-from headprint.evaluation.questions import Answer, prepare_questions
-from headprint.evaluation.scorers import Scorer, check_rows, get_scorer, scorer_name
-from headprint.measure.likelihood import HeldOut, examples_of
+from headprint.evaluation.questions import Answer, prepare
+from headprint.evaluation.scorers import Scorer, get_scorer, scorer_name
 
 T = TypeVar("T")
 
@@ -148,35 +138,19 @@ def evaluate(
         InputError: Something about the input is wrong; the message names the place and the fix.
     """
     chosen = from_keywords(EvaluateOptions, options, fields)
-    found = get_scorer(scorer)
-    asked = found is not None
-    if not (asked or chosen.loss):
+    if not chosen.loss and get_scorer(scorer) is None:
         raise InputError("without a scorer and with loss=False there is nothing to evaluate")
-    taken = take_rows(rows, chosen.limit, chosen.split)
-    check_rows(found, taken)
-    model, tokenizer = load(model, tokenizer, chosen)
-    with ExitStack() as stack:
-        stack.enter_context(models.frozen(model))
-        # Everything is tokenized before anything is run: a row that cannot be read is refused at once.
-        questions = prepare_questions(
-            model,
-            tokenizer,
-            taken,
-            found,
-            max_new_tokens=chosen.max_new_tokens,
-            batch_tokens=chosen.batch_tokens,
-        )
-        heldout = None
-        if chosen.loss:
-            examples = examples_of(taken, tokenizer, loss_on=chosen.loss_on, **models.limits(model))
-            heldout = HeldOut(model, examples, batch_tokens=chosen.batch_tokens)
-        total = len(taken) * (asked + chosen.loss)
-        advance = stack.enter_context(bars.progress("evaluate", total, enabled=show_progress))
-        losses: Sequence[float | None] = [None] * len(taken)
+    ready = prepare(model, tokenizer, rows, scorer, chosen)
+    heldout = ready.heldout() if chosen.loss else None
+    losses: Sequence[float | None] = [None] * len(ready.rows)
+    answers = [Answer()] * len(ready.rows)
+    total = len(ready.rows) * ((ready.questions is not None) + chosen.loss)
+    with models.frozen(ready.model), bars.progress("evaluate", total, enabled=show_progress) as advance:
         if heldout:
             losses = heldout.losses().tolist()
-            advance(len(taken))
-        answers = questions.collect(advance) if questions else [Answer()] * len(taken)
+            advance(len(losses))
+        if ready.questions:
+            answers = ready.questions.collect(advance)
     results = [
         Outcome(
             id=row_id(row, number),
@@ -187,22 +161,9 @@ def evaluate(
             loss=nll,
             cut=answer.cut,
         )
-        for number, (row, answer, nll) in enumerate(zip(taken, answers, losses, strict=True))
+        for number, (row, answer, nll) in enumerate(zip(ready.rows, answers, losses, strict=True))
     ]
     return Evaluation(scorer_name(scorer), results)
-
-
-def load(
-    model: nn.Module | str | os.PathLike[str], tokenizer: Any, options: EvaluateOptions | AblateOptions
-) -> tuple[nn.Module, Any]:
-    """Return a model and its tokenizer, loaded as the options say if the model is given by name."""
-    loading = {name: getattr(options, name) for name in (*described(LoadingOptions), "attn_implementation")}
-    return models.resolve(model, tokenizer, **loading)
-
-
-def take_rows(source: Source, limit: int | None, split: str) -> list[Row]:
-    """Return the first rows of a source; all of them if ``limit`` is None."""
-    return list(islice(read_rows(source, split=split), limit))
 
 
 def _unless_missing(read: Callable[[Mapping[str, Any]], T], row: Row) -> T | None:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from os import cpu_count
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from headprint import models
 from headprint.base.errors import InputError
-from headprint.data import Example, Row, check_limits, tokenize_row
+from headprint.base.options import AnswerOptions, LoadingOptions
+from headprint.data import Example, Row, Source, check_limits, read_rows, tokenize_row
 from headprint.evaluation.generation import check_prompts, generate, prompt_tokens
 from headprint.evaluation.parsing import choices_of
 from headprint.evaluation.scorers import ChoiceScorer, Scorer, at_place, check_rows, get_scorer
-from headprint.measure.likelihood import HeldOut
+from headprint.measure.likelihood import HeldOut, examples_of
 
 if TYPE_CHECKING:
     from headprint.base.progress import Advance
@@ -38,31 +40,72 @@ class Answer:
     cut: bool | None = None
 
 
-def prepare_questions(
-    model: nn.Module,
-    tokenizer: Tokenizer,
-    rows: Sequence[Row],
-    scorer: str | Scorer | None,
-    *,
-    max_new_tokens: int,
-    batch_tokens: int | None = None,
-) -> GeneratedAnswers | ChoiceAnswers | None:
-    """Tokenize the questions of rows; call ``collect()`` for the answers, in the order of the rows.
+@dataclass(frozen=True)
+class Prepared:
+    """Rows and a model, loaded and checked.
 
-    Returns:
-        None if the scorer is None or ``"none"``.
+    Attributes:
+        model: A causal language model.
+        tokenizer: Its tokenizer; None for pre-tokenised rows.
+        rows: N rows.
+        questions: Tokenized; ``collect()`` gives the answers in the order of the rows. None without a scorer.
+        options: Which rows these are, and how they are answered.
+    """
+
+    model: nn.Module
+    tokenizer: Tokenizer | None
+    rows: list[Row]
+    questions: GeneratedAnswers | ChoiceAnswers | None
+    options: AnswerOptions
+
+    def heldout(self) -> HeldOut:
+        """Return the rows tokenized as training does, for their losses.
+
+        Raises:
+            InputError: A row has no token with a loss, or is more than the model can read.
+        """
+        limits = models.limits(self.model)
+        examples = examples_of(self.rows, self.tokenizer, loss_on=self.options.loss_on, **limits)
+        return HeldOut(self.model, examples, batch_tokens=self.options.batch_tokens)
+
+
+def prepare(
+    model: nn.Module | str | os.PathLike[str],
+    tokenizer: Any,
+    source: Source,
+    scorer: str | Scorer | None,
+    options: AnswerOptions,
+) -> Prepared:
+    """Read rows, load a model that is given by name, and tokenize the questions.
+
+    Args:
+        model: A model or its name.
+        tokenizer: Its tokenizer; None for pre-tokenised rows, or for the one of a model given by name.
+        source: Rows, as :func:`headprint.data.read_rows` takes them.
+        scorer: What decides which answers are right; None or ``"none"`` asks nothing.
+        options: Which rows, and how they are answered.
 
     Raises:
-        InputError: There is no such scorer, or a row has no question, no right answer, or more tokens than the model
-            can read.
+        InputError: There is no such scorer or model, or a row has no question, no right answer, or more tokens than
+            the model can read.
     """
     found = get_scorer(scorer)
-    if found is None:
-        return None
+    rows = list(islice(read_rows(source, split=options.split), options.limit))
     check_rows(found, rows)
+    model, tokenizer = models.resolve(model, tokenizer, **options.keywords(LoadingOptions))
+    questions: GeneratedAnswers | ChoiceAnswers | None = None
     if isinstance(found, ChoiceScorer):
-        return ChoiceAnswers(model, tokenizer, rows, found, batch_tokens=batch_tokens)
-    return GeneratedAnswers(model, tokenizer, rows, found, max_new_tokens=max_new_tokens, batch_tokens=batch_tokens)
+        questions = ChoiceAnswers(model, tokenizer, rows, found, batch_tokens=options.batch_tokens)
+    elif found is not None:
+        questions = GeneratedAnswers(
+            model,
+            tokenizer,
+            rows,
+            found,
+            max_new_tokens=options.max_new_tokens,
+            batch_tokens=options.batch_tokens,
+        )
+    return Prepared(model, tokenizer, rows, questions, options)
 
 
 class GeneratedAnswers:
@@ -115,7 +158,7 @@ class GeneratedAnswers:
 
         texts = [output.text for output in outputs]
         if getattr(self._scorer, "in_threads", False):
-            with ThreadPoolExecutor(cpu_count()) as threads:
+            with ThreadPoolExecutor(os.cpu_count()) as threads:
                 right = list(threads.map(is_right, self._rows, texts))
         else:
             right = list(map(is_right, self._rows, texts))

@@ -218,15 +218,6 @@ def scorer_name(scorer: str | Scorer | None) -> str:
     )
 
 
-def check_scorer(scorer: str | Scorer | None) -> None:
-    """Refuse a name that no scorer has, before a model is loaded.
-
-    Raises:
-        InputError: With the nearest name.
-    """
-    get_scorer(scorer)
-
-
 def check_rows(scorer: str | Scorer | None, rows: Iterable[Row], *, at_least: int = 1) -> None:
     """Refuse rows that a scorer cannot score, before a model is loaded.
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from headprint import models
 from headprint.base import provenance
-from headprint.base.options import ExtractOptions, LoadingOptions, described, from_keywords, takes_options
+from headprint.base.options import ExtractOptions, LoadingOptions, from_keywords, takes_options
 from headprint.base.progress import progress
 from headprint.base.run_directory import RunDirectory
 from headprint.data import Example, ExampleStream, Source, rows
@@ -78,10 +78,11 @@ def extract(
     known = _settings(source, chosen)
     if out is not None:
         RunDirectory(out, PATTERN_SET_RUN).check(known, so_far=True, overwrite=overwrite)
-    loading = {name: getattr(chosen, name) for name in described(LoadingOptions)}
+    loading = chosen.keywords(LoadingOptions)
     if isinstance(model, str | os.PathLike):
         next(rows.read_rows(source, split=chosen.split), None)  # a broken first row is found before the model is loaded
-        loading["attn_implementation"] = chosen.attn_implementation
+    else:
+        del loading["attn_implementation"]  # of a loaded model it is changed for this call, below
     model, tokenizer = models.resolve(model, tokenizer, **loading)
     stream = ExampleStream(
         source,

@@ -12,7 +12,6 @@ from headprint.base.files import write_json
 from headprint.base.options import AblateOptions
 from headprint.cli import options, output
 from headprint.cli.commands import evaluate as evaluation
-from headprint.cli.options import takes_options
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -23,16 +22,10 @@ if TYPE_CHECKING:
 _HEADS = "Heads"
 
 
-@takes_options(AblateOptions, leave_out=("confidence",))
+@options.takes_options(AblateOptions)
 def ablate(
     model: options.ModelArgument,
-    data: Annotated[
-        str,
-        typer.Argument(
-            metavar="DATA",
-            help="JSONL or Parquet file, folder with <split> files, datasets id, or lab:TASK: a built-in task.",
-        ),
-    ],
+    data: options.DataArgument,
     pattern: Annotated[
         Path | None,
         typer.Option(
@@ -54,13 +47,10 @@ def ablate(
         typer.Option(
             metavar="NAME",
             help=f"Score answers as well: {evaluation.SCORER_NAMES} (docs: evaluate). \\[default: the loss only]",
-            rich_help_panel="Answers",
+            rich_help_panel=options.ANSWERS_PANEL,
         ),
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write the result as JSON.", rich_help_panel=options.OUTPUT_PANEL),
-    ] = None,
+    out: options.ResultOption = None,
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,
     **fields: Any,

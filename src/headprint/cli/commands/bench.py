@@ -4,10 +4,12 @@ from typing import Annotated, Any
 
 import typer
 
+from headprint.base.options import LoadingOptions
 from headprint.cli import options, output
 from headprint.cli.commands.extract import check
 
 
+@options.takes_options(LoadingOptions)
 def bench(
     model: options.ModelArgument,
     data: Annotated[
@@ -21,11 +23,8 @@ def bench(
     max_length: Annotated[int, typer.Option(metavar="N", min=2, help="Tokens per example at most.")] = 1024,
     batch_tokens: Annotated[int | None, typer.Option(metavar="N", min=1, help="As for extract.")] = None,
     recipe: Annotated[bool, typer.Option(help="Run the authors' recipe, too, on the first four examples.")] = True,
-    dtype: options.DtypeOption = "auto",
-    device: options.DeviceOption = None,
-    attn_implementation: options.AttentionOption = None,
-    trust_remote_code: options.TrustOption = False,
     json: options.JsonOption = False,
+    **loading: Any,
 ) -> None:
     """Time the measure against a forward pass, a training step and the authors' recipe."""
     with output.working():
@@ -34,13 +33,7 @@ def bench(
         from headprint.measure.benchmark import gsm8k_like, run
 
         loaded: Any
-        loaded, tokenizer = models.load_model(
-            model,
-            dtype=dtype,
-            device=device,
-            attn_implementation=attn_implementation,
-            trust_remote_code=trust_remote_code,
-        )
+        loaded, tokenizer = models.load_model(model, **loading)
         if data is None:
             measured = gsm8k_like(examples, loaded.config.get_text_config().vocab_size)
         else:

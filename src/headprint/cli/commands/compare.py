@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from headprint.base.errors import InputError
 from headprint.base.files import write_json
-from headprint.base.options import CorrelationMethod
+from headprint.base.options import BootstrapOptions, CorrelationMethod
 from headprint.cli import options, output
 
 if TYPE_CHECKING:
@@ -22,28 +22,23 @@ if TYPE_CHECKING:
 _NAMES = {"before": "before", "after": "after", "change": "after - before", "relative": "(after - before) / before"}
 
 
+@options.takes_options(BootstrapOptions, leave_out=("method",))
 def compare(
     tasks: Annotated[
         list[str],
         typer.Argument(metavar="TASK=BEFORE[,AFTER]...", help="Pattern sets by task, all with AFTER or none."),
     ],
     method: Annotated[CorrelationMethod, typer.Option(help="Of the correlations.")] = "pearson",
-    bootstrap: Annotated[int, typer.Option(metavar="N", min=0, help="Resamples of the examples.")] = 1000,
-    confidence: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
-    seed: Annotated[int, typer.Option(min=0, help="Of the resamples.")] = 0,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Keep the result as JSON.", rich_help_panel=options.OUTPUT_PANEL),
-    ] = None,
+    out: options.ResultOption = None,
     json: options.JsonOption = False,
+    **intervals: Any,
 ) -> None:
     """Compare tasks: Gini, CV and kurtosis of each pattern, and task × task correlations, with intervals."""
     from headprint.analysis import comparison
     from headprint.analysis.bootstrap import Bootstrap
 
     before, after = _sets(tasks)
-    draws = Bootstrap(draws=bootstrap, seed=seed, confidence=confidence)
-    found = comparison.compare(before, after or None, method=method, bootstrap=draws)
+    found = comparison.compare(before, after or None, method=method, bootstrap=Bootstrap(**intervals))
     content = found.to_dict()
     if out:
         write_json(out, content)

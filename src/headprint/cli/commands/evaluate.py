@@ -9,9 +9,8 @@ import typer
 
 from headprint.base.errors import InputError
 from headprint.base.files import write_json
-from headprint.base.options import AnswerBy, EvaluateOptions
+from headprint.base.options import AnswerBy, EvaluateOptions, LoadingOptions
 from headprint.cli import options, output
-from headprint.cli.options import takes_options
 
 if TYPE_CHECKING:
     from headprint.analysis.intervals import Interval
@@ -26,7 +25,7 @@ NOTHING_WRITTEN = "nothing was written, and the same command starts over"
 _BENCHMARKS = "Published benchmarks, instead of DATA"
 
 
-@takes_options(EvaluateOptions)
+@options.takes_options(EvaluateOptions)
 def evaluate(
     model: options.ModelArgument,
     data: Annotated[
@@ -41,7 +40,7 @@ def evaluate(
         typer.Option(
             metavar="NAME",
             help=f"What makes an answer right: {SCORER_NAMES} (docs: evaluate). \\[default: lab for lab:TASK]",
-            rich_help_panel="Answers",
+            rich_help_panel=options.ANSWERS_PANEL,
         ),
     ] = None,
     chat: Annotated[
@@ -96,10 +95,10 @@ def evaluate(
         if data is not None:
             result, lines = _rows(model, data, scorer_for(data, scorer), out, show_progress=bars, **fields)
         else:
-            from headprint.evaluation.evaluation import load
+            from headprint.models import load_model
 
             options = EvaluateOptions(**fields)
-            loaded = load(model, None, options)
+            loaded = load_model(model, **options.keywords(LoadingOptions))
             if mathbench is not None:
                 answers = {"max_new_tokens": options.max_new_tokens, "batch_tokens": options.batch_tokens}
                 result, lines = _mathbench(
@@ -164,10 +163,11 @@ def scorer_for(data: str, scorer: str | None) -> str | None:
         InputError: There is no such scorer; or none is named, and none belongs to the data.
     """
     from headprint.data import scheme_of
-    from headprint.evaluation import SCORERS, check_scorer
+    from headprint.evaluation import SCORERS
+    from headprint.evaluation.scorers import get_scorer
 
     own = scheme_of(data)
     if scorer is None and own not in SCORERS:
         raise InputError(f"say with --scorer what makes an answer right: {SCORER_NAMES}")
-    check_scorer(scorer or own)
+    get_scorer(scorer or own)
     return scorer or own

@@ -11,19 +11,12 @@ import typer
 
 from headprint.base.options import ExtractOptions
 from headprint.cli import options, output
-from headprint.cli.options import takes_options
 
 
-@takes_options(ExtractOptions)
+@options.takes_options(ExtractOptions)
 def extract(
     model: options.ModelArgument,
-    data: Annotated[
-        str,
-        typer.Argument(
-            metavar="DATA",
-            help="JSONL or Parquet file, folder with <split> files, datasets id, or lab:TASK: a built-in task.",
-        ),
-    ],
+    data: options.DataArgument,
     out: Annotated[
         Path,
         typer.Option(metavar="DIR", help="The pattern set's directory.", rich_help_panel=options.OUTPUT_PANEL),

@@ -3,17 +3,12 @@
 from typing import Any
 
 from headprint.base.errors import InputError
+from headprint.base.options import LoadingOptions
 from headprint.cli import options, output
 
 
-def verify(
-    model: options.ModelArgument,
-    dtype: options.DtypeOption = "auto",
-    device: options.DeviceOption = None,
-    attn_implementation: options.AttentionOption = None,
-    trust_remote_code: options.TrustOption = False,
-    json: options.JsonOption = False,
-) -> None:
+@options.takes_options(LoadingOptions)
+def verify(model: options.ModelArgument, json: options.JsonOption = False, **loading: Any) -> None:
     """Compare a model's activation levels with the materialised attention times its gradient.
 
     Exit code 0: exact. 2: not exact, or refused, with the reason.
@@ -21,13 +16,7 @@ def verify(
     with output.working():
         from headprint.measure import verify as run
 
-        verdict = run(
-            model,
-            dtype=dtype,
-            device=device,
-            attn_implementation=attn_implementation,
-            trust_remote_code=trust_remote_code,
-        )
+        verdict = run(model, **loading)
     if json:
         output.emit({"model": model, **verdict.to_dict()})
     else:

@@ -18,9 +18,9 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     Raises:
         InputError: With the nearest name.
     """
-    from headprint.evaluation.scorers import check_scorer
+    from headprint.evaluation.scorers import get_scorer
 
-    check_scorer(settings["scorer"])
+    get_scorer(settings["scorer"])
 
 
 @stage(version=1, ignores={"batch_tokens"}, check=check_settings)
