@@ -12,7 +12,6 @@ from headprint.analysis.bootstrap import Bootstrap
 from headprint.analysis.comparison import compare, shape, shape_change, task_correlations, trajectory
 from headprint.analysis.intervals import Interval
 from headprint.base.errors import InputError
-from headprint.cli.app import run
 from support.pattern_sets import HEADS, LAYERS, around, of_levels, random_pattern
 
 FEW = Bootstrap(draws=50)
@@ -134,41 +133,3 @@ def test_wrong_input():
         trajectory([])
     with pytest.raises(InputError, match="unknown correlation method"):
         task_correlations({"math": a}, method="kendal")
-
-
-def test_command(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-    arguments = ["compare", "--bootstrap=40"]
-    sets = {}
-    for i, task in enumerate(("math", "code", "facts")):
-        sets[task] = around(random_pattern(i)), around(random_pattern(i) * random_pattern(i + 9), seed=1)
-        sets[task][0].save(f"{task}-0")
-        sets[task][1].save(f"{task}-1")
-        arguments.append(f"{task}={task}-0,{task}-1")
-    assert run([*arguments, "--out=compare.json"]) == 0
-    shown = capsys.readouterr().out
-    assert max(map(len, shown.splitlines())) <= 80
-    for words in ("Gini", "pearson, before", "pearson, (after - before) / before", "after - before"):
-        assert words in shown
-    assert run([*arguments, "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found == json.loads((tmp_path / "compare.json").read_text())
-    options = Bootstrap(draws=40)
-    assert found["shapes"]["code"] == {
-        k: v for k, v in shape_change(*sets["code"], bootstrap=options).to_dict().items() if k != "examples"
-    }
-    before, after = ({task: pair[i] for task, pair in sets.items()} for i in (0, 1))
-    assert found["correlations"] == task_correlations(before, after, bootstrap=options).to_dict()
-    assert run(["compare", "math=math-0", "code=code-0", "--bootstrap=0"]) == 0
-    assert "after" not in capsys.readouterr().out
-    for wrong, message in (
-        (["math"], "TASK=BEFORE"),
-        (["math=math-0", "math=math-1"], "each task once"),
-        (["math=math-0,math-1", "code=code-0"], "'code' has no pattern set from after"),
-        (["math=nothing"], "no file or directory"),
-    ):
-        assert run(["compare", *wrong]) == 2
-        error = capsys.readouterr().err
-        assert message in error
-        assert error.count("\n") == 1

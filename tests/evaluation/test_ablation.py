@@ -16,11 +16,10 @@ from headprint.evaluation.ablation import RANDOM, Ablation, Trial
 from headprint.patterns.pattern import Pattern
 from support.numerics import FLOAT32, FLOAT64, error
 from support.plain import losses as plain_losses
-from support.plain import random_examples, rows
+from support.plain import plain_means, random_examples, rows, some_heads, without
 from support.toy_models import toy_model
 from support.toy_rows import small, text_rows
 from support.toy_tokenizers import toy_tokenizer
-from support.without_heads import plain_means, some_heads, without
 
 LENGTHS = [5, 17, 9, 12, 30, 8]
 FAMILIES = ("llama", "gpt2", "gpt_neox", "deepseek_v3", "gemma3_text", "bamba")

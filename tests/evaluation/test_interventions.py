@@ -10,11 +10,10 @@ from headprint.base.errors import InputError
 from headprint.evaluation import ablate_heads, head_means
 from headprint.models.heads import locate
 from support.numerics import FLOAT64, error
-from support.plain import random_examples, rows
+from support.plain import plain_means, random_examples, rows, some_heads, without
 from support.toy_models import toy_model
 from support.toy_rows import small, text_rows
 from support.toy_tokenizers import toy_tokenizer
-from support.without_heads import plain_means, some_heads, without
 
 LENGTHS = [5, 17, 9, 12, 30, 8]
 

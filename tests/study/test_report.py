@@ -13,7 +13,6 @@ from typing import Any, get_args
 
 import pytest
 
-from headprint.cli.app import run
 from headprint.study import report
 from headprint.study.chapters import CHAPTERS, mixture, spread
 from headprint.study.estimates import Estimate, written
@@ -321,53 +320,6 @@ def test_drawings_are_the_same_whatever_the_order_of_exhibits() -> None:
     assert [encoded(figure.drawing) for figure in a.figures() if figure.drawing] == [
         encoded(figure.drawing) for figure in b.figures() if figure.drawing
     ]
-
-
-@pytest.fixture
-def study(tmp_path) -> Path:
-    folder = tmp_path / "runs" / "study"
-    folder.mkdir(parents=True)
-    (folder / "results.json").write_text(json.dumps(recorded.results("real").to_json()), "utf-8")
-    return folder
-
-
-def failure(capsys, *arguments: object) -> str:
-    assert run(["report", *map(str, arguments)]) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.count("\n") == 1
-    return captured.err
-
-
-def test_the_command_rebuilds_the_page(study, tmp_path, capsys) -> None:
-    assert run(["report", str(study)]) == 0
-    Page((study / "report.html").read_text("utf-8"))
-    assert run(["report", str(study / "results.json"), "--out", str(tmp_path / "page.html"), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told == {"out": str(tmp_path / "page.html"), "bytes": (study / "report.html").stat().st_size}
-
-
-def test_the_command_compares(study, tmp_path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert run(["report", "--compare", str(study), str(study)]) == 0
-    assert "Two studies side by side" in Page((tmp_path / "comparison.html").read_text("utf-8")).text
-
-
-def test_wrong_numbers_of_runs(study, capsys) -> None:
-    assert "2 runs given, 1 wanted" in failure(capsys, study, study)
-    assert "1 run given, 2 wanted" in failure(capsys, "--compare", study)
-
-
-def test_an_unfinished_study_makes_no_page(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    content = json.loads((study / "results.json").read_text("utf-8"))
-    (study / "results.json").write_text(json.dumps({**content, "complete": False, "missing": 4}), "utf-8")
-    assert "4 missing; run `headprint study` again" in failure(capsys, study)
-    assert not (study / "report.html").exists()
-
-
-def test_a_directory_without_results(tmp_path, capsys) -> None:
-    assert "has no results.json" in failure(capsys, tmp_path)
-    assert "there is no directory" in failure(capsys, tmp_path / "absent")
 
 
 @pytest.mark.slow

@@ -1,4 +1,7 @@
-"""Stages that take no time, for the tests of the study's pipeline."""
+"""Stages that take no time, for the tests of the study's pipeline.
+
+``python -m support.study_work CACHE WORKERS`` runs a chain of them in a process that a test can kill.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,13 @@ import errno
 import json
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from headprint.base.errors import InputError
-from headprint.study.pipeline import Job, Needs, stage
+from headprint.study.pipeline import Cache, Job, Needs, run, stage
 
 
 @stage(version=1, ignores={"seconds"})
@@ -71,3 +75,9 @@ def _log(value: int, out: Path) -> None:
     """Each job that is begun, and by whom, beside the cache."""
     with (out.parent.parent / "log").open("a") as file:
         file.write(f"{value} {os.getpid()}\n")
+
+
+if __name__ == "__main__":
+    from support.study_work import chain as importable  # by the workers, which do not know __main__
+
+    run([importable()], Cache(sys.argv[1]), workers=int(sys.argv[2]))

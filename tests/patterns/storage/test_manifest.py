@@ -14,7 +14,7 @@ from headprint.base.run_directory import RunDirectory
 from headprint.patterns import PATTERN_SET_RUN, PatternSet, load
 from headprint.patterns.storage.manifest import MANIFEST, read_manifest, settings_hash
 from headprint.patterns.storage.shard_file import read_footer, shard_name
-from support.stored_sets import PROVENANCE, SETTINGS, fill
+from support.pattern_sets import PROVENANCE, SETTINGS, fill
 
 
 def digest(directory: Path, index: int) -> str:

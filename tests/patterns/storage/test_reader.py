@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 from headprint.base.errors import InputError
 from headprint.patterns import Pattern, PatternSet, Shard, load
 from headprint.patterns.storage.reader import StoredSet
-from support.stored_sets import SETTINGS, fill, is_shard, shard, writer
+from support.pattern_sets import SETTINGS, fill, is_shard, shard, writer
 
 
 @st.composite

@@ -8,7 +8,7 @@ import pytest
 from headprint.base.errors import InputError
 from headprint.patterns.storage.manifest import read_manifest, settings_hash
 from headprint.patterns.storage.shard_file import DamagedShard, read_shard, shard_index, shard_name, write_shard
-from support.stored_sets import fill, is_shard, shard
+from support.pattern_sets import fill, is_shard, shard
 
 
 def test_a_shard_file_is_plain_parquet(tmp_path):

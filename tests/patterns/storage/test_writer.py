@@ -15,7 +15,7 @@ import pytest
 from headprint.base.errors import InputError
 from headprint.patterns import PatternSetWriter, load
 from headprint.patterns.storage.reader import StoredSet
-from support.stored_sets import SETTINGS, fill, shard, writer
+from support.pattern_sets import SETTINGS, fill, shard, writer
 
 
 def test_an_unfinished_set_is_refused_or_opened_in_part_and_then_resumed(tmp_path):

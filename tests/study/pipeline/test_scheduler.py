@@ -123,7 +123,7 @@ def done_in(folder: Path) -> list[Path]:
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_killed_half_way_and_resumed(workers: int, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "support.run_chain", str(tmp_path / "cache"), str(workers)]
+    command = [sys.executable, "-m", "support.study_work", str(tmp_path / "cache"), str(workers)]
     process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])})
     finished: list[Path] = []
     until = time.monotonic() + 120
