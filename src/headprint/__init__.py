@@ -7,10 +7,10 @@
 Importing the package is cheap: torch and other large libraries are imported on the first use of a name that needs them.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from headprint.base.errors import InputError
+from headprint.base.lazy import lazy_names
 from headprint.base.noise import silence_imports
 
 if TYPE_CHECKING:
@@ -36,47 +36,26 @@ if TYPE_CHECKING:
 
 silence_imports()  # here, before anything imports PEFT
 
-__all__ = [
-    "InputError",
-    "Pattern",
-    "PatternSet",
-    "PatternTracker",
-    "__version__",
-    "ablate",
-    "ablate_heads",
-    "compare",
-    "decompose",
-    "discover",
-    "evaluate",
-    "extract",
-    "load",
-    "load_model",
-    "locate",
-    "mix",
-    "select",
-    "train",
-    "verify",
-]
-
-_MODULES = {
-    "Pattern": "headprint.patterns.pattern_set",
-    "PatternSet": "headprint.patterns.pattern_set",
-    "PatternTracker": "headprint.training.tracker",
-    "ablate": "headprint.evaluation.ablation",
-    "ablate_heads": "headprint.evaluation.interventions",
-    "compare": "headprint.analysis.comparison",
-    "decompose": "headprint.analysis.decomposition.fit",
-    "discover": "headprint.analysis.decomposition.fit",
-    "evaluate": "headprint.evaluation.evaluation",
-    "extract": "headprint.measure.extraction",
-    "load": "headprint.patterns.pattern_set",
-    "load_model": "headprint.models.loading",
-    "locate": "headprint.models.heads",
-    "mix": "headprint.analysis.mixture",
-    "select": "headprint.analysis.selection",
-    "train": "headprint.training.fine_tuning",
-    "verify": "headprint.measure.verification",
-}
+_lazy, _names = lazy_names(
+    __name__,
+    {
+        "analysis.comparison": ["compare"],
+        "analysis.decomposition.fit": ["decompose", "discover"],
+        "analysis.mixture": ["mix"],
+        "analysis.selection": ["select"],
+        "evaluation.ablation": ["ablate"],
+        "evaluation.evaluation": ["evaluate"],
+        "evaluation.interventions": ["ablate_heads"],
+        "measure.extraction": ["extract"],
+        "measure.verification": ["verify"],
+        "models.heads": ["locate"],
+        "models.loading": ["load_model"],
+        "patterns.pattern_set": ["Pattern", "PatternSet", "load"],
+        "training.fine_tuning": ["train"],
+        "training.tracker": ["PatternTracker"],
+    },
+)
+__all__ = ["InputError", "__version__", *_names]
 
 
 def __getattr__(name: str) -> Any:
@@ -84,9 +63,7 @@ def __getattr__(name: str) -> Any:
         from headprint.base.provenance import versions
 
         return versions().get("headprint", "0+unknown")
-    if name not in _MODULES:
-        raise AttributeError(f"module 'headprint' has no attribute {name!r}")
-    return getattr(import_module(_MODULES[name]), name)
+    return _lazy(name)
 
 
 def __dir__() -> list[str]:

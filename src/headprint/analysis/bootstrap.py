@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from headprint.base.shapes import Values
     from headprint.patterns.pattern_set import PatternSet
 
-__all__ = ["Bootstrap", "Resampled", "resample"]
-
 
 _BLOCK = 1 << 21  # counts in memory at once: 16 MB
 _EVERYTHING = (-np.inf, np.inf)

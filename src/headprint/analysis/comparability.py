@@ -11,8 +11,6 @@ from typing import Any, TypeAlias
 
 from headprint.base.errors import InputError
 
-__all__ = ["check_comparable", "doubts", "same_data", "same_model"]
-
 Provenance: TypeAlias = Mapping[str, Any]
 
 _QUANTITY = ("placement", "loss")

@@ -40,19 +40,6 @@ if TYPE_CHECKING:
     from headprint.base.shapes import HeadValues, Values
     from headprint.patterns.pattern_set import PatternSet
 
-__all__ = [
-    "Comparison",
-    "Correlations",
-    "Shape",
-    "ShapeChange",
-    "TaskCorrelations",
-    "Trajectory",
-    "compare",
-    "shape",
-    "shape_change",
-    "task_correlations",
-    "trajectory",
-]
 
 _CORRELATION = (-1.0, 1.0)
 _POSITIVE = (0.0, np.inf)

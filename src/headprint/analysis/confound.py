@@ -17,7 +17,6 @@ from headprint.patterns import statistics
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-__all__ = ["MIRRORED", "mirror_warning", "mirrors_before"]
 
 MIRRORED = 0.9
 """The correlation with -AP_before above which a change is called a mirror of the pattern before."""

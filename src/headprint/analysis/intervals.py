@@ -13,8 +13,6 @@ from scipy.special import ndtri, stdtrit
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Interval", "difference", "mean_interval", "wilson"]
-
 
 @dataclass(frozen=True)
 class Interval:

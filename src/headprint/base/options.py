@@ -180,7 +180,7 @@ def from_keywords(kind: type[O], options: O | None, given: Mapping[str, Any]) ->
 
     Args:
         kind: The class of options.
-        options: The object, or None for the defaults.
+        options: The object, which may have more options than the class; or None for the defaults.
         given: Keyword arguments.
 
     Raises:
@@ -192,7 +192,7 @@ def from_keywords(kind: type[O], options: O | None, given: Mapping[str, Any]) ->
             raise InputError(f"there is no option {name!r}: {did_you_mean(name, names)}")
     if options is None:
         return kind(**given)
-    return kind(**(options.keywords() | dict(given)))
+    return kind(**(options.keywords(kind) | dict(given)))
 
 
 def takes_options(kind: type[Options]) -> Callable[[F], F]:

@@ -7,12 +7,12 @@ as a whole: unique ids, rows that are too long or have no token to learn, and th
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import islice
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
 from headprint.base.errors import InputError
-from headprint.base.options import LossOn, Overlong
+from headprint.base.options import ReadingOptions, from_keywords, takes_options
 from headprint.data.chat import Tokenizer
 from headprint.data.rows import Row, own_id, read_rows
 from headprint.data.sources import Source
@@ -78,54 +78,35 @@ class ExampleStream:
         report: What became of the rows of the latest iteration; it fills up while that runs.
     """
 
+    @takes_options(ReadingOptions)
     def __init__(
         self,
         source: Source,
         tokenizer: Tokenizer | None,
         *,
-        max_length: int | None = None,
-        overlong: Overlong = "truncate",
-        loss_on: LossOn = "auto",
-        split: str = "train",
-        limit: int | None = None,
         context: int | None = None,
         vocabulary: int | None = None,
+        options: ReadingOptions | None = None,
+        **fields: Any,
     ) -> None:
         """Set what to read and how, without reading anything yet.
 
         Args:
             source: As for :func:`headprint.data.read_rows`; an iterator is read into a list first.
             tokenizer: A transformers tokenizer; None if every row has ``input_ids`` and ``labels``.
-            max_length: Tokens of an example at most; None for no limit.
-            overlong: What to do with longer rows: truncate them at the end, as TRL does, or drop them.
-            loss_on: Which tokens carry loss. ``"auto"``: the completion, the assistant's turns of ``messages``, all of
-                ``text``. ``"completion"``, ``"assistant"`` and ``"all"`` are TRL's ``completion_only_loss=True``,
-                ``assistant_only_loss=True``, and neither.
-            split: Which split of a folder, a hub id, a ``DatasetDict`` or a registered source.
-            limit: Read only the first N rows; None for all.
             context: Tokens that the model can read; a row that is longer, after truncation, is refused.
             vocabulary: Token ids and labels must be below this. With a model, pass both as
                 ``ExampleStream(..., **headprint.models.limits(model))``.
+            options: All of the following in one object; keyword arguments take precedence over it.
+            {options}
 
         Raises:
             InputError: An option is out of range. While iterating: a row is broken or more than the model can read,
                 two rows have the same id, or, at the end, no example is left.
         """
-        if max_length is not None and max_length < 2:
-            raise InputError(f"max_length is {max_length}; it must be 2 tokens at least")
-        if limit is not None and limit < 1:
-            raise InputError(f"limit is {limit}; it must be 1 row at least")
-        if overlong not in get_args(Overlong):
-            raise InputError(f"overlong is '{overlong}'; choose one of {', '.join(get_args(Overlong))}")
-        if loss_on not in get_args(LossOn):
-            raise InputError(f"loss_on is '{loss_on}'; choose one of {', '.join(get_args(LossOn))}")
         self.source = list(source) if isinstance(source, Iterator) else source
         self.tokenizer = tokenizer
-        self.max_length = max_length
-        self.overlong = overlong
-        self.loss_on: LossOn = loss_on
-        self.split = split
-        self.limit = limit
+        self.options = from_keywords(ReadingOptions, options, fields)
         self.context = context
         self.vocabulary = vocabulary
         self.report = Report()
@@ -157,17 +138,18 @@ class ExampleStream:
 
     def _tokenised(self) -> Iterator[tuple[Row, tuple[list[int], list[int]] | InputError]]:
         """Yield each row with its tokens or its error, which is raised when it is that row's turn."""
-        rows = islice(read_rows(self.source, split=self.split), self.limit)
+        rows = islice(read_rows(self.source, split=self.options.split), self.options.limit)
         for some in _batched(rows, _TOKENISED):
-            yield from zip(some, tokenize_rows(some, self.tokenizer, loss_on=self.loss_on), strict=True)
+            yield from zip(some, tokenize_rows(some, self.tokenizer, loss_on=self.options.loss_on), strict=True)
 
     def _fit(self, example: Example, place: str, report: Report) -> Example | None:
-        long = self.max_length is not None and len(example.input_ids) > self.max_length
-        if long and self.overlong == "drop":
+        longest = self.options.max_length
+        long = longest is not None and len(example.input_ids) > longest
+        if long and self.options.overlong == "drop":
             report.count("dropped_long", place)
             return None
         if long:
-            example = Example(example.id, example.input_ids[: self.max_length], example.labels[: self.max_length])
+            example = Example(example.id, example.input_ids[:longest], example.labels[:longest])
         if not example.supervised:
             report.count("dropped_unsupervised", place)
             return None
@@ -179,7 +161,7 @@ class ExampleStream:
 
     def _refuse_duplicate(self, place: str, own: str) -> None:
         """Find the first row with this id by reading again; if it is this one, only the hashes collided."""
-        rows = read_rows(self.source, split=self.split)
+        rows = read_rows(self.source, split=self.options.split)
         first = next(row.place for row in rows if own_id(row) == own)
         if first != place:
             raise InputError(f"{place}: the id '{own}' is that of {first}; ids must be unique")

@@ -31,48 +31,15 @@ if TYPE_CHECKING:
     from headprint.evaluation.scorers import check_rows as check_rows
     from headprint.evaluation.scorers import get_scorer as get_scorer
 
-__all__ = [
-    "SCORERS",
-    "Ablation",
-    "ChoiceScorer",
-    "Evaluation",
-    "MathBench",
-    "Outcome",
-    "Score",
-    "Scorer",
-    "TextScorer",
-    "Trial",
-    "ablate",
-    "ablate_heads",
-    "check_rows",
-    "evaluate",
-    "get_scorer",
-    "head_means",
-    "run_harness",
-    "run_mathbench",
-]
-
 # Lazy, so that a scorer or a row can be checked without importing torch.
-__getattr__ = lazy_names(
+__getattr__, __all__ = lazy_names(
     __name__,
     {
-        "SCORERS": "scorers",
-        "Ablation": "ablation",
-        "ChoiceScorer": "scorers",
-        "Evaluation": "evaluation",
-        "MathBench": "mathbench",
-        "Outcome": "evaluation",
-        "Score": "harness",
-        "Scorer": "scorers",
-        "TextScorer": "scorers",
-        "Trial": "ablation",
-        "ablate": "ablation",
-        "ablate_heads": "interventions",
-        "check_rows": "scorers",
-        "evaluate": "evaluation",
-        "get_scorer": "scorers",
-        "head_means": "interventions",
-        "run_harness": "harness",
-        "run_mathbench": "mathbench",
+        "ablation": ["Ablation", "Trial", "ablate"],
+        "evaluation": ["Evaluation", "Outcome", "evaluate"],
+        "harness": ["Score", "run_harness"],
+        "interventions": ["ablate_heads", "head_means"],
+        "mathbench": ["MathBench", "run_mathbench"],
+        "scorers": ["SCORERS", "ChoiceScorer", "Scorer", "TextScorer", "check_rows", "get_scorer"],
     },
 )

@@ -84,16 +84,7 @@ def extract(
     else:
         del loading["attn_implementation"]  # of a loaded model it is changed for this call, below
     model, tokenizer = models.resolve(model, tokenizer, **loading)
-    stream = ExampleStream(
-        source,
-        tokenizer,
-        max_length=chosen.max_length,
-        overlong=chosen.overlong,
-        loss_on=chosen.loss_on,
-        split=chosen.split,
-        limit=chosen.limit,
-        **models.limits(model),
-    )
+    stream = ExampleStream(source, tokenizer, options=chosen, **models.limits(model))
     heads = models.locate(model)
     with ExitStack() as stack:
         enter = stack.enter_context

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from headprint.base.errors import InputError, did_you_mean
+from headprint.base.options import LoadingOptions, from_keywords, takes_options
 from headprint.base.registry import Registry
 
 MODELS: Registry[Callable[[], str | os.PathLike[str]]] = Registry(
@@ -27,47 +28,38 @@ _UNREADABLE = (OSError, ValueError, ImportError, KeyError)
 """What transformers raises about a model that is missing or cannot be read."""
 
 
-def load_model(
-    name: str | os.PathLike[str],
-    *,
-    dtype: str = "auto",
-    device: str | None = None,
-    attn_implementation: str | None = None,
-    trust_remote_code: bool = False,
-) -> tuple[nn.Module, Any]:
+@takes_options(LoadingOptions)
+def load_model(name: str | os.PathLike[str], **fields: Any) -> tuple[nn.Module, Any]:
     """Load a model and its tokenizer.
 
     Args:
         name: A directory, a hub id, or a registered name such as ``"lab"``, the small model inside this package. A
             directory of a PEFT adapter loads its base model with the adapter on it.
-        dtype: ``"auto"`` as stored, or ``"float32"``, ``"bfloat16"``, ``"float16"``, ``"float64"``.
-        device: Such as ``"cuda"`` or ``"cpu"``; ``"auto"`` spreads the model over all devices (accelerate); None is
-            the accelerator if there is one.
-        attn_implementation: Attention kernel; None is the model's default.
-        trust_remote_code: Run code that comes with the model. Off, and weights are read from safetensors only.
+        {options}
 
     Returns:
         The model in evaluation mode, and its tokenizer.
 
     Raises:
-        InputError: There is no such model, it cannot be read, or it wants remote code.
+        InputError: There is no such model, it cannot be read, or it wants remote code. Without ``trust_remote_code``,
+            weights are read from safetensors only.
     """
     from transformers import AutoModelForCausalLM
 
-    if dtype != "auto" and dtype not in DTYPES:
-        raise InputError(f"dtype is {dtype!r}: choose auto or one of {', '.join(DTYPES)}")
+    options = from_keywords(LoadingOptions, None, fields)
+    remote_code = options.trust_remote_code
     name = os.fspath(name)
     source = _source(name, "config.json", "adapter_config.json")
-    tokenizer = _read_tokenizer(name, source, trust_remote_code)
-    placement = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    tokenizer = _read_tokenizer(name, source, remote_code)
+    placement = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         model = AutoModelForCausalLM.from_pretrained(
             source,
-            dtype=dtype if dtype == "auto" else DTYPES[dtype],
-            attn_implementation=attn_implementation,
-            use_safetensors=None if trust_remote_code else True,
+            dtype=DTYPES.get(options.dtype, options.dtype),
+            attn_implementation=options.attn_implementation,
+            use_safetensors=None if remote_code else True,
             device_map="auto" if placement == "auto" else None,
-            trust_remote_code=trust_remote_code,
+            trust_remote_code=remote_code,
         )
     except _UNREADABLE as error:
         raise _not_loaded("model", name, source, error) from error
@@ -95,24 +87,13 @@ def load_tokenizer(name: str | os.PathLike[str], *, trust_remote_code: bool = Fa
     return _read_tokenizer(name, _source(name), trust_remote_code)
 
 
-def resolve(
-    model: nn.Module | str | os.PathLike[str],
-    tokenizer: Any = None,
-    *,
-    dtype: str = "auto",
-    device: str | None = None,
-    attn_implementation: str | None = None,
-    trust_remote_code: bool = False,
-) -> tuple[nn.Module, Any]:
+def resolve(model: nn.Module | str | os.PathLike[str], tokenizer: Any = None, **fields: Any) -> tuple[nn.Module, Any]:
     """A loaded model and its tokenizer, for functions that take a model or its name.
 
     Args:
         model: A model, or a name for :func:`load_model`.
         tokenizer: A tokenizer, or a name for :func:`load_tokenizer`; None is the one that comes with a named model.
-        dtype: As for :func:`load_model`; of a model given by name.
-        device: Likewise.
-        attn_implementation: Likewise.
-        trust_remote_code: Likewise.
+        **fields: As for :func:`load_model`; of a model given by name.
 
     Returns:
         The model as it was given, or loaded in evaluation mode; and the tokenizer, None where a loaded model came
@@ -121,19 +102,15 @@ def resolve(
     Raises:
         InputError: The model cannot be loaded, or is loaded already and an option says how to load it.
     """
-    options: dict[str, Any] = {
-        "dtype": dtype,
-        "device": device,
-        "attn_implementation": attn_implementation,
-        "trust_remote_code": trust_remote_code,
-    }
+    options = from_keywords(LoadingOptions, None, fields)
     if isinstance(tokenizer, str | os.PathLike):
-        tokenizer = load_tokenizer(tokenizer, trust_remote_code=trust_remote_code)
+        tokenizer = load_tokenizer(tokenizer, trust_remote_code=options.trust_remote_code)
     if isinstance(model, str | os.PathLike):
-        loaded, own = load_model(model, **options)
+        loaded, own = load_model(model, **options.keywords())
         return loaded, own if tokenizer is None else tokenizer
-    for name, value in options.items():
-        if value not in (None, False, "auto"):
+    default = LoadingOptions().keywords()
+    for name, value in options.keywords().items():
+        if value != default[name]:
             raise InputError(f"{name} is for a model given by name, and this one is loaded already: leave it out")
     return model, tokenizer
 

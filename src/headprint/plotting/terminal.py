@@ -24,17 +24,6 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-__all__ = [
-    "HeatMap",
-    "Line",
-    "WideTable",
-    "change_view",
-    "most_active",
-    "most_changed",
-    "pattern_view",
-    "statistics_change",
-    "statistics_of",
-]
 
 _NO_ATTENTION = "·"
 _WIDEST_CELL = 4
