@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-_EXTRAS = {"train": "TRL, PEFT and accelerate", "eval": "lm-evaluation-harness"}
+_EXTRAS = {"train": "TRL, PEFT and accelerate", "eval": "lm-evaluation-harness", "select": "bm25s and scikit-learn"}
 
 
 class InputError(ValueError):

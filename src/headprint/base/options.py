@@ -376,6 +376,14 @@ class LoadingOptions(Options):
     )
 
 
+class TuningOptions(Options):
+    """How selectors that train the model first do so: a few steps of AdamW on a copy, at a constant rate."""
+
+    tuning_steps: int = option(default=32, min=1, panel="Tuning", metavar="N", help="Steps of training before scores.")
+    tuning_batch: int = option(default=8, min=1, panel="Tuning", metavar="N", help="Rows a step.")
+    tuning_rate: float = option(default=1e-4, min=0, panel="Tuning", metavar="RATE", help="Learning rate of those.")
+
+
 class BatchOptions(Options):
     """How many rows go through a model at once."""
 

@@ -1,4 +1,4 @@
-"""Losses of tokenised rows, forward only."""
+"""Losses and hidden states of tokenised rows, forward only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from headprint.base.options import LossOn
 from headprint.data import Example, check_limits, row_id, tokenize_row
 from headprint.measure.batching import CPU_TOKENS, Budget, OutOfMemory, Result, collate, in_batches
 from headprint.measure.levels import Batch
-from headprint.measure.loss import labelled_rows, rows_per_chunk, supervised_mask
+from headprint.measure.loss import labelled_rows, rows_per_chunk, split_head, supervised_mask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -81,6 +81,23 @@ def token_losses(model: nn.Module, inputs: Mapping[str, Tensor], labels: Tensor)
         ]
         nll = torch.cat(chunks) if chunks else rows.new_empty(0, dtype=wide)
         return torch.zeros(labels.shape, dtype=wide, device=nll.device).masked_scatter_(where.to(nll.device), nll)
+
+
+def last_hidden_states(model: nn.Module, inputs: Mapping[str, Tensor]) -> Tensor:
+    """The hidden states that the model's head reads, (B, T, width), without making logits where that can be avoided.
+
+    Args:
+        model: A causal language model.
+        inputs: ``input_ids`` (B, T) and what else the forward takes.
+    """
+    parts = split_head(model)
+    with torch.no_grad():
+        hidden: Tensor = (
+            model(**inputs, use_cache=False, output_hidden_states=True).hidden_states[-1]
+            if parts is None
+            else parts[0](**inputs, use_cache=False)[0]
+        )
+    return hidden
 
 
 class HeldOut:

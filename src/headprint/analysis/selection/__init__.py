@@ -9,20 +9,26 @@ command line then know its name.
 """
 
 from headprint.analysis.selection.choosing import PICKS, Selection, choose, select
-from headprint.analysis.selection.inputs import SelectionInputs, Vectors
+from headprint.analysis.selection.inputs import SelectionInputs
+from headprint.analysis.selection.registry import SELECTORS, Cost, Selector, SelectorInfo, selector, selector_info
 from headprint.analysis.selection.rows import rows_of
-from headprint.analysis.selection.scoring import SELECTORS, ScoreMatrix, Selector, score
+from headprint.analysis.selection.scoring import ScoreMatrix, score
+from headprint.analysis.selection.similarity import Vectors
 
 __all__ = [
     "PICKS",
     "SELECTORS",
+    "Cost",
     "ScoreMatrix",
     "Selection",
     "SelectionInputs",
     "Selector",
+    "SelectorInfo",
     "Vectors",
     "choose",
     "rows_of",
     "score",
     "select",
+    "selector",
+    "selector_info",
 ]

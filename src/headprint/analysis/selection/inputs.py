@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
 from headprint.analysis.comparability import check_comparable
 from headprint.analysis.selection.rows import rows_of
+from headprint.analysis.selection.similarity import Vectors
 from headprint.base.errors import InputError, did_you_mean
-from headprint.base.options import SelectionLevels, american
+from headprint.base.options import SelectionLevels, TuningOptions, american
 from headprint.data import Source, read_rows
 from headprint.patterns import Pattern, PatternSet, shared_heads
 
@@ -22,16 +23,16 @@ if TYPE_CHECKING:
     from headprint.base.shapes import Values
 
 
-class Vectors(NamedTuple):
-    """Examples as vectors of P numbers: levels over the heads that all examples have, or components of head gradients.
+class HeadGradients(NamedTuple):
+    """Head gradients of queries and pool, in comparable units.
 
     Attributes:
-        queries: (Q, P).
-        pool: (n, P) blocks, which together are the pool's M examples in order; only one block is held at a time.
+        vectors: (Q, P, K) and blocks of (n, P, K): K components for each of the P heads that have a gradient.
+        layers: (P,) the layer of each head, ascending.
     """
 
-    queries: Values
-    pool: Iterator[Values]
+    vectors: Vectors
+    layers: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class SelectionInputs:
         query_rows: The rows of the target.
         pool_rows: The rows that the pool was extracted from.
         model: A model, or its name.
+        tokenizer: The model's; None for the one that comes with a model given by name.
+        tuning: How selectors that train the model first do so.
         levels: Which levels are compared: ``"raw"``; ``"standardized"``, each head's less its mean over the pool in
             units of its standard deviation there, so that the profile that all examples share counts for nothing
             (heads that are constant over the pool are left out); or ``"change"``, the levels less those of the same
@@ -56,6 +59,7 @@ class SelectionInputs:
         signed: Compare signed levels, not their sizes.
         mean_query: Compare levels with the mean pattern of the query, as if it were the only query.
         seed: Of whatever is random.
+        show_progress: Show progress bars on stderr where a model runs.
 
     Raises:
         InputError: A set is empty, the two are of different models, or an option is unknown.
@@ -68,10 +72,13 @@ class SelectionInputs:
     query_rows: Source | None = None
     pool_rows: Source | None = None
     model: str | nn.Module | None = None
+    tokenizer: Any = None
+    tuning: TuningOptions = field(default_factory=TuningOptions)
     levels: SelectionLevels = "raw"
     signed: bool = False
     mean_query: bool = False
     seed: int = 0
+    show_progress: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "levels", american(self.levels))
@@ -124,7 +131,7 @@ class SelectionInputs:
 
         return Vectors((queries - shift) / unit, pool())
 
-    def sketch_vectors(self) -> Vectors:
+    def head_gradients(self) -> HeadGradients:
         """Return the sketches of head gradients, each head in units of its root mean square over the pool.
 
         That unit does what Adam does to an update: heads whose gradients are large everywhere do not drown the others.
@@ -152,13 +159,14 @@ class SelectionInputs:
             raise InputError("no head has a gradient in any example of the pool: check the model's loss")
 
         def scaled(block: Values) -> Values:
-            vectors: Values = (block[:, mask] / unit[mask, None]).reshape(len(block), -1)
+            vectors: Values = block[:, mask] / unit[mask, None]
             return vectors
 
         queries = np.concatenate([scaled(block) for block in query.iter_sketches()])
         if self.mean_query:
             queries = queries.mean(axis=0, keepdims=True)
-        return Vectors(queries, (scaled(block) for block in self.pool.iter_sketches()))
+        pool = (scaled(block) for block in self.pool.iter_sketches())
+        return HeadGradients(Vectors(queries, pool), np.nonzero(mask)[0])
 
     def rows_of_query(self) -> list[dict[str, Any]]:
         """Return the rows of the target.

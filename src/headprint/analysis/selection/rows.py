@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,9 @@ from headprint.data import Source, describe, fingerprint, read_rows, row_id
 
 if TYPE_CHECKING:
     from headprint.patterns.pattern_set import PatternSet
+
+SOURCES = ("source", "dataset", "task")
+"""Columns that say where a row comes from; the first that a row has counts."""
 
 
 def rows_of(levels: PatternSet, source: Source, ids: Sequence[str]) -> list[dict[str, Any]]:
@@ -38,6 +41,35 @@ def rows_of(levels: PatternSet, source: Source, ids: Sequence[str]) -> list[dict
             "give the data that the pool was extracted from"
         )
     return [found[place] for place in sorted(found)]
+
+
+def text_of(row: Mapping[str, Any]) -> str:
+    """Return all that a row says: its prompt and completion, its messages, or its text.
+
+    Raises:
+        InputError: It has none of them, such as a row of token ids.
+    """
+    parts = [row[name] for name in ("prompt", "completion", "messages", "text") if row.get(name)]
+    if not parts:
+        raise InputError(f"this method reads text, and a row has only {', '.join(row) or 'nothing'}: choose another")
+    return "\n".join(part if isinstance(part, str) else _spoken(part) for part in parts)
+
+
+def source_of(row: Mapping[str, Any]) -> str:
+    """Return where a row of a pool comes from: its ``source``, ``dataset`` or ``task``.
+
+    Raises:
+        InputError: It does not say.
+    """
+    found = next((row[name] for name in SOURCES if row.get(name)), None)
+    if found is None:
+        raise InputError(f"a row of the pool does not say where it comes from: give every row a {SOURCES[0]!r}")
+    return str(found)
+
+
+def _spoken(messages: Sequence[Mapping[str, Any]]) -> str:
+    """What was said, where a message has text."""
+    return "\n".join(message["content"] for message in messages if isinstance(message.get("content"), str))
 
 
 def _data(levels: PatternSet) -> dict[str, Any]:

@@ -3,38 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from headprint.analysis.selection.inputs import SelectionInputs
+from headprint.analysis.selection.registry import SELECTORS
 from headprint.base.errors import InputError
-from headprint.base.registry import Registry
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from headprint.base.shapes import Values
-
-
-class Selector(Protocol):
-    """Scores every example of a pool for every query; a higher score is a better example."""
-
-    def __call__(self, inputs: SelectionInputs) -> Values:
-        """Return (Q, M) scores, or (1, M) if they do not depend on the query; NaN where there is no score."""
-
-
-SELECTORS: Registry[Selector] = Registry(
-    "headprint.selectors",
-    "selection method",
-    {
-        "correlation": "headprint.analysis.selection.selectors:correlation",
-        "cosine": "headprint.analysis.selection.selectors:cosine",
-        "head-gradient": "headprint.analysis.selection.selectors:head_gradient",
-        "random": "headprint.analysis.selection.selectors:random",
-    },
-)
-"""The selectors by name; an installed package adds its own under the entry point group ``headprint.selectors``."""
 
 
 @dataclass(frozen=True)
@@ -69,16 +49,18 @@ def score(inputs: SelectionInputs, method: str = "correlation") -> ScoreMatrix:
 
     Args:
         inputs: Query, pool, and what the method needs beside them.
-        method: A name in :data:`SELECTORS`.
+        method: A name in :data:`~.registry.SELECTORS`.
 
     Raises:
         InputError: The method is unknown, or the inputs do not fit each other or lack what it needs.
     """
     values = np.asarray(SELECTORS.load(method)(inputs))
-    queries = inputs.query_ids if len(values) == len(inputs.query_ids) else [method]
-    if values.shape != (len(queries), len(inputs.pool)):
+    if values.ndim != 2 or values.shape[1] != len(inputs.pool):
         raise InputError(
-            f"the selection method {method!r} returned scores of shape {values.shape}, not (queries, examples) = "
-            f"{(len(inputs.query_ids), len(inputs.pool))}: report this to its author"
+            f"the selection method {method!r} returned scores of shape {values.shape}, not (queries, "
+            f"{len(inputs.pool)} examples): report this to its author"
         )
+    queries = inputs.query_ids
+    if len(values) != len(queries):  # one score for the target as a whole, or one for each of its rows
+        queries = [method] if len(values) == 1 else [str(number) for number in range(len(values))]
     return ScoreMatrix(values, queries, inputs.pool.ids, inputs.pool.tokens)

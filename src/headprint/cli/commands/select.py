@@ -10,6 +10,11 @@ import typer
 from headprint.base.options import Pick, SelectionLevels
 from headprint.cli import options, output
 
+METHOD_NAMES = (
+    "head-gradient, correlation, cosine, signed-levels; bm25, tf-idf, token-overlap; rds+, perplexity, ifd, "
+    "target-selects; random, random-by-source, length-matched, longest; shuffled-heads, half-heads, layer-means"
+)  # and those of other packages
+
 _SCORES = "Scoring"
 _NEEDED = "What some methods need"
 
@@ -33,7 +38,7 @@ def select(
         str,
         typer.Option(
             metavar="NAME",
-            help="correlation or cosine of levels, head-gradient, random, or one that a package adds.",
+            help=f"How rows are scored: {METHOD_NAMES} (docs: select).",
             rich_help_panel=_SCORES,
         ),
     ] = "correlation",

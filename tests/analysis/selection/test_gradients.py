@@ -55,6 +55,46 @@ def test_scores_are_cosines_of_scaled_gradients(mean: bool, absent: bool) -> Non
     np.testing.assert_allclose(found, plain(query, pool, mean=mean), atol=1e-6)  # float32
 
 
+def heads_of(levels: PatternSet, heads: list[int]) -> PatternSet:
+    """The set with only some heads, which are those of one layer then."""
+    rows = len(levels)
+    sketches = levels.sketches.reshape(rows, 1, -1, K)[:, :, heads]
+    values = levels.values.reshape(rows, 1, -1)[:, :, heads]
+    return PatternSet(values, levels.ids, levels.losses, levels.tokens, levels.provenance, sketches)
+
+
+def test_controls_are_head_gradients_of_other_heads() -> None:
+    query, pool = gradients(4, 1), gradients(9, 2)
+    rng = np.random.default_rng
+    order = rng(3).permutation(LAYERS * HEADS).tolist()
+    unit = np.sqrt((pool.sketches.astype(np.float64) ** 2).mean(axis=(0, 3))).reshape(1, 1, -1, 1)
+
+    def scaled(levels: PatternSet, heads: list[int] | None = None) -> PatternSet:
+        sketches = levels.sketches.reshape(len(levels), 1, -1, K) / unit
+        values = levels.values.reshape(len(levels), 1, -1)
+        sketches = sketches if heads is None else sketches[:, :, heads]
+        return PatternSet(values, levels.ids, levels.losses, levels.tokens, levels.provenance, sketches)
+
+    found = {
+        name: score(SelectionInputs(query, pool, seed=3), name).values for name in ("half-heads", "shuffled-heads")
+    }
+    half = sorted(order[: LAYERS * HEADS // 2])
+    expected = score(SelectionInputs(heads_of(query, half), heads_of(pool, half)), "head-gradient").values
+    np.testing.assert_allclose(found["half-heads"], expected, atol=1e-6)
+    expected = score(SelectionInputs(scaled(query, order), scaled(pool)), "head-gradient").values
+    np.testing.assert_allclose(found["shuffled-heads"], expected, atol=1e-6)
+    assert np.abs(found["shuffled-heads"] - score(SelectionInputs(query, pool), "head-gradient").values).max() > 0.1
+
+
+def test_layer_means_forget_which_head() -> None:
+    query, pool = gradients(4, 1, absent=True), gradients(9, 2, absent=True)
+    found = score(SelectionInputs(query, pool), "layer-means").values
+    unit = np.sqrt((pool.sketches.astype(np.float64) ** 2).mean(axis=(0, 3), keepdims=True))
+    q, p = ((each.sketches / unit)[:, [0, 2]].mean(axis=2).reshape(len(each), -1) for each in (query, pool))
+    expected = [[one @ other / np.sqrt((one @ one) * (other @ other)) for other in p] for one in q]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
 def test_a_set_on_disk_gives_the_same_order(tmp_path: Path) -> None:
     query, pool = gradients(4, 1), gradients(9, 2)
     on_disk = select(query, stored(pool, tmp_path), top=9, method="head-gradient")
