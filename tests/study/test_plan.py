@@ -40,7 +40,7 @@ def test_seeds_are_independent(planned: Plan) -> None:
         ("fits.permutations", 30, {"fit", "mixture", "train", "evaluation"}),
         ("ablations.random", 3, {"ablation"}),
         ("mixtures.rows", 50, {"mixture", "train", "evaluation"}),
-        ("selections.rows", 9, {"selection", "train", "evaluation"}),
+        ("selections.rows", 3, {"selection", "train", "evaluation"}),
         ("max_new_tokens", 9, {"evaluation", "ablation"}),
         ("name", "another", set()),
         ("tasks.math.description", "another", set()),
@@ -89,13 +89,13 @@ def test_step_2_is_the_target_arms_own_training(planned: Plan) -> None:
     target = planned.runs[0].tuned["math_code"]
     for chapter, arm in (("mixture", "mixture"), ("selection", "raw-cosine")):
         jobs = planned.chapters[chapter][0].jobs
-        step_2 = jobs["math_code", arm, "evaluation"].needs["start"]
+        step_2 = jobs["math_code", arm, "0", "evaluation"].needs["start"]
         step_1 = step_2.needs["start"]
         assert step_2.settings == {name: x for name, x in target.settings.items() if name not in ("task", "track")}
         assert step_2.needs["rows"] is target.needs["rows"]
-        assert step_1.needs["rows"] is jobs["math_code", arm, "choice"]
+        assert step_1.needs["rows"] is jobs["math_code", arm, "0", "choice"]
         assert "start" not in step_1.needs
-        assert jobs["math_code", "target", "evaluation"].needs["start"] is target
+        assert jobs["math_code", "target", "0", "evaluation"].needs["start"] is target
     assert "start" not in target.needs
 
 

@@ -24,7 +24,8 @@ TINY: dict[str, Any] = {
     "fits": {"draws": 20, "permutations": 20},
     "mixtures": {"targets": ["math_code"], "rows": 40, "arms": ["mixture"]},
     "selections": {
-        "targets": ["math_code"], "pool": {"data": "lab:pool"}, "pool_rows": 20, "rows": 8, "methods": ["raw-cosine"],
+        "targets": ["math_code"], "pool": {"data": "lab:pool"}, "pool_rows": 100, "rows": 4,
+        "methods": ["raw-cosine", "head-gradient"],
     },
     "ablations": {"tasks": ["math"], "ks": [1], "modes": ["zero"], "random": 2, "rows": 4},
     "max_new_tokens": 8,

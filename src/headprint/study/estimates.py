@@ -84,6 +84,32 @@ def difference(a: Number, b: Number) -> Estimate:
     )
 
 
+def log_of(number: Number) -> Estimate:
+    """The natural logarithm of a positive number and of the ends of its interval."""
+    value, ends = value_of(number), ends_of(number)
+    if value is None or value <= 0:
+        return NOTHING
+    if ends is None or ends[0] <= 0:
+        return Estimate(math.log(value))
+    return Estimate(math.log(value), *map(math.log, ends))
+
+
+def log_ratio(a: Sequence[float], b: Sequence[float]) -> Estimate:
+    """``ln(mean(a) / mean(b))`` of numbers that are paired, with Student's interval by the delta method.
+
+    Args:
+        a: Positive in the mean, such as the losses of one model.
+        b: Those of another on the same rows.
+    """
+    mean_a, mean_b = (sum(each) / len(each) for each in (a, b))
+    if mean_a <= 0 or mean_b <= 0:
+        return NOTHING
+    ratio = math.log(mean_a / mean_b)
+    spread = mean_of(x / mean_a - y / mean_b for x, y in zip(a, b, strict=True))
+    ends = ends_of(spread)
+    return Estimate(ratio) if ends is None else Estimate(ratio, ratio + ends[0], ratio + ends[1])
+
+
 def number(value: float | None, digits: int | None = 2, *, percent: bool = False, signed: bool = False) -> str:
     """Write a number for people: ``0.42``, ``−3.1``, ``12.0 %``; a dash where there is none.
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from headprint.base.files import read_json, read_json_lines
 from headprint.patterns.pattern_set import PatternSet
 from headprint.study.config import parse
 from headprint.study.pipeline import Cache
@@ -104,52 +105,112 @@ def test_the_equation_is_the_named_pairs_fit_written_out(found: Any) -> None:
 
 def test_the_target_arm_is_the_tuned_model(found: Any) -> None:
     rates = {(row.task, row.phase): row for row in found["base_rates"].base_rates.rows}
-    for table, chosen in ((found["mixture"].table2, "mixture"), (found["selection"].table3, "raw-cosine")):
+    tables = ((found["mixture"].table2, ["mixture"]), (found["selection"].table3, ["raw-cosine", "head-gradient"]))
+    for table, chosen in tables:
         arms = {row.arm: row for row in table.rows}
-        assert list(table.arms) == list(arms) == ["base", "target", chosen]
+        assert list(table.arms) == list(arms) == ["base", "target", *chosen]
         for arm, phase in (("base", "before"), ("target", "after")):
             assert arms[arm].loss == rates["math_code", phase].loss
-            assert arms[arm].tokens == 0
-        assert arms[chosen].tokens > 0
-        assert arms[chosen].loss != arms["target"].loss
+            assert arms[arm].tokens == arms[arm].steps == 0
+        for arm in chosen:
+            assert arms[arm].tokens > 0
+            assert arms[arm].loss != arms["target"].loss
 
 
-def test_all_arms_take_equal_tokens(cache: Cache) -> None:
+def test_all_arms_take_equal_tokens_and_steps(cache: Cache) -> None:
     """The rows of every arm's step 1; tokens counted by hand."""
     from headprint.models import load_model
 
     _, tokenizer = load_model("lab")
-    arms = ["random", "mixture", "permuted", "named", "longer"]
-    jobs = plan(parse(changed("mixtures.arms", arms))).chapters["mixture"][0].jobs
-    chosen = {arm: jobs["math_code", arm, "choice"] for arm in arms}
+    arms = ["random", "uniform", "mixture", "permuted", "named", "longer"]
+    content = changed("mixtures.arms", arms)
+    content["mixtures"] |= {"permutations": 2}
+    jobs = plan(parse(content)).chapters["mixture"][0].jobs
+    chosen = {(arm, draw): job for (_, arm, draw, what), job in jobs.items() if what == "choice"}
+    assert list(chosen) == [*((arm, "0") for arm in arms[:4]), ("permuted", "1"), *((arm, "0") for arm in arms[4:])]
     run_jobs(chosen.values(), cache)
-    tokens, tasks, weights, longest = {}, {}, {}, 0
-    for arm, job in chosen.items():
-        said, mixed = read_json(cache.of(job) / "mixture.json"), list(read_json_lines(cache.of(job) / "train.jsonl"))
-        counted = [len(tokenizer(row["completion"]).input_ids) + 1 for row in mixed]  # and the end of text
-        assert said["tokens"] == pytest.approx(sum(counted), abs=len(mixed))
-        assert said["rows"] == len(mixed)
-        tokens[arm], weights[arm], tasks[arm] = said["tokens"], said["weights"], {row["task"] for row in mixed}
-        longest = max(longest, *counted)
-        assert said["counts"] == {name: sum(row["task"] == name for row in mixed) for name in tasks[arm]}
-    for arm in arms:  # each task's share comes as near as its rows allow
-        assert abs(tokens[arm] - tokens["mixture"]) <= longest / 2 * len(tasks[arm])
-    assert tasks["named"] == {"math", "code"}
-    assert tasks["longer"] == {"math_code"}
-    assert sorted(weights["mixture"].values()) == sorted(weights["permuted"].values())
-    assert cache.json(chosen["mixture"])["rows"] == 40
+    weights, longest = {}, 0
+    per_row = {task: [] for task in ("math", "code", "arith")}  # of the rows that are drawn from
+
+    def tokens(rows: list[dict[str, Any]]) -> list[int]:
+        return [
+            len(tokenizer(row["completion"], add_special_tokens=False).input_ids) + 1 for row in rows
+        ]  # and the end
+
+    for task, known in per_row.items():
+        known += tokens(cache.lines(chosen["random", "0"].needs[task], "reserve.jsonl"))
+    budget = 40 * np.mean([np.mean(each) for each in per_row.values()])
+    for of, job in chosen.items():
+        mixed, said = cache.lines(job, "train.jsonl"), cache.json(job)
+        own = {task: sum(tokens([row for row in mixed if row["task"] == task])) for task in said["counts"]}
+        longest = max(longest, *tokens(mixed))
+        assert said["counts"] == {task: sum(row["task"] == task for row in mixed) for task in own}
+        assert abs(sum(own.values()) - budget) <= longest / 2 * len(own)
+        weights[of] = said["weights"]
+        for task, weight in weights[of].items():  # each task's share comes as near as its rows allow
+            assert abs(own.get(task, 0) - budget * weight / sum(weights[of].values())) <= longest / 2 + 1
+    assert set(weights["named", "0"]) == {"math", "code"}
+    assert set(weights["longer", "0"]) == {"math_code"}
+    assert weights["random", "0"] == {task: sum(each) for task, each in per_row.items()}
+    arrangements = [tuple(weights[of].values()) for of in (("mixture", "0"), ("permuted", "0"), ("permuted", "1"))]
+    assert len(set(map(tuple, map(sorted, arrangements)))) == 1
+    assert len(set(arrangements)) == min(3, len(set(itertools.permutations(arrangements[0]))))
+    trained = {arm: jobs["math_code", arm, "0", "evaluation"].needs["start"].needs["start"] for arm in arms}
+    assert {job.settings["steps"] for job in trained.values()} == {5}
+
+
+def test_step_1_takes_the_rows_once_in_the_steps_that_all_arms_take(found: Any, own: Plan, cache: Cache) -> None:
+    table = found["mixture"].table2
+    (row,) = [row for row in table.rows if row.arm == "mixture"]
+    chosen = own.chapters["mixture"][0].jobs["math_code", "mixture", "0", "choice"]
+    assert row.steps == 5  # 40 rows in batches of 8
+    assert abs(row.rows - len(cache.lines(chosen, "train.jsonl"))) <= 2
+    assert row.counts is not None
+    assert all(each.steps == 1 for each in found["selection"].table3.rows if each.rows)
 
 
 def test_a_selection_takes_the_tokens_of_k_average_rows(own: Plan, cache: Cache) -> None:
-    chosen = own.chapters["selection"][0].jobs["math_code", "raw-cosine", "choice"]
-    pool = PatternSet.load(cache.of(chosen.needs["before"]) / "set")
-    target = PatternSet.load(next(cache.of(own.runs[0].tuned["math_code"]).glob("tracking/*/step-*0")))
-    query = np.abs(target.values).mean(0).ravel()
-    levels = np.abs(pool.values).reshape(len(pool), -1)
-    cosine = levels @ query / np.linalg.norm(levels, axis=1) / np.linalg.norm(query)
-    best = np.argsort(-cosine)
-    said = cache.json(chosen)
-    picked = {row["id"] for row in cache.lines(chosen, "train.jsonl")}
-    assert picked == {pool.ids[i] for i in best[: said["rows"]]}
-    budget = 8 * pool.tokens.mean()
-    assert abs(said["tokens"] - budget) <= max(pool.tokens)
+    """By cosine with the target's mean over the rows to train on: of patterns, and of gradients in the pool's units."""
+    jobs = own.chapters["selection"][0].jobs
+    chosen = jobs["math_code", "raw-cosine", "0", "choice"]
+    pool, target = (PatternSet.load(cache.of(chosen.needs[name]) / "set") for name in ("pool", "query"))
+    trained = cache.lines(own.runs[0].rows["math_code"], "train.jsonl")
+    assert list(target.ids) == [row["id"] for row in trained]
+    unit = np.sqrt((pool.sketches.astype(np.float64) ** 2).mean(axis=(0, 3), keepdims=True))
+    queries = {
+        "raw-cosine": (np.abs(target.values).mean(0), np.abs(pool.values)),
+        "head-gradient": ((target.sketches / unit).mean(0), pool.sketches / unit),
+    }
+    for method, (query, rows) in queries.items():
+        query, rows = query.ravel(), rows.reshape(len(pool), -1)
+        cosine = rows @ query / np.linalg.norm(rows, axis=1) / np.linalg.norm(query)
+        best = [pool.ids[i] for i in np.argsort(-cosine)]
+        choice = jobs["math_code", method, "0", "choice"]
+        picked = {row["id"] for row in cache.lines(choice, "train.jsonl")}
+        assert picked == set(best[: len(picked)])
+        size = dict(zip(pool.ids, pool.tokens, strict=True))
+        assert abs(sum(size[name] for name in picked) - 4 * pool.tokens.mean()) <= max(pool.tokens) / 2
+
+
+@pytest.mark.parametrize("tagged", [True, False])
+def test_the_control_takes_rows_with_the_targets_skills_or_its_own(
+    tagged: bool, cache: Cache, results: Results
+) -> None:
+    content = changed("selections.methods", ["control"])
+    content["selections"]["skills"] = {"math_code": ["math", "code"] if tagged else ["none of them"]}
+    (chosen,) = (job for key, job in plan(parse(content)).chapters["selection"][0].jobs.items() if key[-1] == "choice")
+    # The pool's levels are those of the tiny study, which has sketches in them, too.
+    levels = plan(tiny()).chapters["selection"][0].jobs["math_code", "raw-cosine", "0", "choice"].needs["pool"]
+    chosen = replace(chosen, needs={**chosen.needs, "pool": levels})
+    run_jobs([chosen], cache)
+    rows = cache.lines(chosen, "train.jsonl")
+    if tagged:
+        share = {
+            name: sum(name in row["skills"] for row in cache.lines(chosen.needs["rows"], "train.jsonl"))
+            for name in ("math", "code")
+        }
+        assert min(share.values()) > 0
+        assert all(set(row["skills"]) & {"math", "code"} for row in rows)
+        assert set(rows[0]["skills"]) == {"math", "code"}
+    else:
+        assert {row["task"] for row in rows} == {"math_code"}

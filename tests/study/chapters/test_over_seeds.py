@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 from scipy import stats
 
 from headprint.study.chapters import composition, early_change
-from headprint.study.chapters.arms import ArmRow, summary
+from headprint.study.chapters.arms import ArmRow, _over, summary
 from headprint.study.chapters.common import groups
 from headprint.study.chapters.spread import Shape, ShapeRow, collect
 from headprint.study.estimates import Estimate, average, mean_of
@@ -92,47 +94,52 @@ def test_gains_are_paired(seeds: int) -> None:
     rng = np.random.default_rng(seeds)
     arms, n = ("base", "target", "random", "mixture"), 12
     answers = {
-        ("m", "t", arm, seed): [{"right": bool(rng.random() < 0.5), "loss": float(x)} for x in rng.normal(size=n)]
+        ("m", "t", arm, seed): [{"right": bool(rng.random() < 0.5), "loss": float(x)} for x in rng.gamma(2, size=n)]
         for arm in arms
         for seed in range(seeds)
     }
-    rows = [
-        ArmRow(
-            model=model,
-            target=target,
-            arm=arm,
-            seed=seed,
-            accuracy=estimate(np.mean([each["right"] for each in outcomes])),
-            loss=estimate(np.mean([each["loss"] for each in outcomes])),
-            n=n,
-            over={},
-        )
-        for (model, target, arm, seed), outcomes in answers.items()
-    ]
-    found = {cell.arm: plain(cell) for cell in summary(rows, answers)}
+    rows = []
+    for (model, target, arm, seed), outcomes in answers.items():
+        row = {
+            "model": model, "target": target, "arm": arm, "seed": seed, "n": n,
+            "accuracy": estimate(np.mean([each["right"] for each in outcomes])),
+            "loss": estimate(np.mean([each["loss"] for each in outcomes])),
+        }  # fmt: skip
+        rows.append(ArmRow(**row, over=_over(row, outcomes, answers)))
+    found = {cell.arm: plain(cell) for cell in summary(rows)}
     assert list(found) == list(arms)
     for arm, cell in found.items():
         assert cell["seeds"] == seeds
-        for name, column in (("accuracy", "right"), ("loss", "loss")):
-            for prefix, other in (("gain", "target"), ("over_random", "random")):
-                differences = [
-                    [float(a[column]) - float(b[column]) for a, b in zip(
-                        answers["m", "t", arm, seed], answers["m", "t", other, seed], strict=True
-                    )]
-                    for seed in range(seeds)
-                ]  # fmt: skip
-                values = differences[0] if seeds == 1 else [sum(each) / n for each in differences]
-                assert cell[f"{prefix}_{name}"] == pytest.approx(vars(mean_of(values)))
-                middle, half = np.mean(values), stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
-                assert cell[f"{prefix}_{name}"]["low"] == pytest.approx(middle - half)
+        for prefix, other in (("gain", "target"), ("over_random", "random")):
+            if arm == other:
+                assert cell[f"{prefix}_accuracy"] is cell[f"{prefix}_log_loss"] is None
+                continue
+            pairs = [(answers["m", "t", arm, seed], answers["m", "t", other, seed]) for seed in range(seeds)]
+            for name, column in (("accuracy", "right"), ("log_loss", "loss")):
+                means = [[float(np.mean([each[column] for each in of])) for of in pair] for pair in pairs]
+                if name == "accuracy":
+                    rises = [a - b for a, b in means]
+                    (of_one,) = pairs[:1]
+                    by_row = [float(a["right"]) - float(b["right"]) for a, b in zip(*of_one, strict=True)]
+                else:
+                    rises = [math.log(a / b) for a, b in means]
+                    by_row = [a["loss"] / means[0][0] - b["loss"] / means[0][1] for a, b in zip(*pairs[0], strict=True)]
+                values = by_row if seeds == 1 else rises
+                half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
+                middle = np.mean(rises)
+                assert cell[f"{prefix}_{name}"] == pytest.approx(
+                    {"value": middle, "low": middle - half, "high": middle + half}
+                )
 
 
 def test_a_gain_needs_a_number() -> None:
-    answers = {("m", "t", arm, 0): [{"right": True, "loss": 1.0}] * 3 for arm in ("target", "mixture")}
-    row = ArmRow(model="m", target="t", arm="mixture", seed=0, accuracy=None, loss=estimate(1), n=3, over={})
-    (cell,) = summary([row], answers)
-    assert cell.gain_accuracy is cell.over_random_loss is None
-    assert cell.gain_loss is not None
+    outcomes = [{"right": True, "loss": 1.0}] * 3
+    row = {"model": "m", "target": "t", "arm": "mixture", "seed": 0, "accuracy": None, "loss": estimate(2), "n": 3}
+    made = ArmRow(**row, over=_over(row, outcomes, {("m", "t", "target", 0): outcomes}))
+    alone = replace(made, arm="target", over={})
+    cell = summary([made, alone])[0]
+    assert cell.gain_accuracy is cell.over_random_log_loss is None
+    assert cell.gain_log_loss == Estimate(0.0, 0.0, 0.0)
 
 
 def made_decomposition(subsets: list[dict[str, Any]]) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def small(config: StudyConfig, hub: Path, models: dict[str, str], tasks: set[str
     content["scarce_sft"] = {}
     content["fits"] |= {"draws": 20, "permutations": 20}
     content["mixtures"] |= {"rows": 8, "arms": ["mixture"]}
-    content["selections"] |= {"pool_rows": 8, "rows": 4, "methods": ["change-cosine"]}
+    content["selections"] |= {"pool_rows": 25, "rows": 1, "methods": ["change-cosine"]}
     content["ablations"] |= {"tasks": ["sgsm"], "ks": [1, 2], "random": 2, "rows": 3}
     return content | {"max_new_tokens": 4, "batch_tokens": 2048}
 

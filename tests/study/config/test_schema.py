@@ -46,6 +46,17 @@ from support.tiny_study import TINY, changed, tiny
         ("tasks", {"../math": {"data": "x"}}, r"tasks\.\.\./math"),
         ("seeds", [0, 1, 0], "0 is there twice"),
         ("mixtures.arms", ["mixture", "mixture"], "'mixture' is there twice"),
+        ("selections.methods", ["hed-gradient"], "there is no method 'hed-gradient'; did you mean 'head-gradient'"),
+        ("selections.methods", ["raw-cosin"], "there is no method 'raw-cosin'"),
+        (
+            "selections.rows",
+            5,
+            "5 rows of a pool of 100 leave little to choose: take 4 at most, or set pool_rows to 125",
+        ),
+        ("selections.skills", {"poetry": ["rhyme"]}, r"selections\.skills: there is no task 'poetry'"),
+        ("mixtures.first", {"max_steps": 3}, r"mixtures\.first\.max_steps: step 1 is one pass over its rows"),
+        ("sft.warmup_steps", 2, "warmup_steps is 2, too long for the 5 steps of step 1: give the share 0.1, or less"),
+        ("scarce_sft", {"warmup_steps": 0.2}, "warmup_steps is 0.2, too long for the 4 steps of step 2 on math_code"),
     ],
 )
 def test_a_wrong_field_is_told(path: str, value: Any, message: str) -> None:
@@ -111,7 +122,7 @@ LISTS = {"seeds", "ablations.ks"}
 
 def test_every_number_of_a_config_is_known() -> None:
     assert {"sizes.train", "tasks.math.train", "selections.pool_rows", "selections.pool.train", "track"} <= set(NUMBERS)
-    assert len(NUMBERS) == 19
+    assert len(NUMBERS) == 22
 
 
 @pytest.mark.parametrize("wrong", [-1, -5, 1.5, True, "3", 10**12, float("nan"), float("inf"), [[]]])

@@ -1,22 +1,38 @@
-"""Arms of two-step training: a target's rows after rows that a mixture or a selection chose (Tables 2 and 3)."""
+"""What both applications do: train on chosen rows first, then on a target's own few rows, and compare (Tables 2, 3)."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import field
 from typing import Any, Literal, TypeAlias
 
 from pydantic.dataclasses import dataclass
 
-from headprint.study.chapters.chapter import Planned
+from headprint.base.errors import InputError
+from headprint.base.files import read_json
+from headprint.study.bounds import Count, Distinct
+from headprint.study.chapters.chapter import Jobs, Planned
 from headprint.study.chapters.common import BY_MODEL, MODEL, distinct, examples, groups, qualified, spread_of, where
-from headprint.study.estimates import Estimate, difference, mean_of, number, value_of, values_of, written
-from headprint.study.groundwork import Run
+from headprint.study.estimates import (
+    Estimate,
+    difference,
+    log_of,
+    log_ratio,
+    mean_of,
+    number,
+    value_of,
+    values_of,
+    written,
+)
+from headprint.study.groundwork import BaseConfig, Run
+from headprint.study.groundwork.settings import rows_a_step, steps_of
 from headprint.study.pipeline import Cache, Job
 from headprint.study.records import STRICT, parsed
-from headprint.study.verdicts import Check, judged
+from headprint.study.verdicts import Check, Evidence, judged
 from headprint.study.views import Cell, Column, Dots, Drawing, Figure, Panel, Series, Table, Text, details
 
-BASE, TARGET, RANDOM, PERMUTED = "base", "target", "random", "permuted"
+BASE, TARGET, RANDOM, UNIFORM = "base", "target", "random", "uniform"
 
 WITHOUT_STEP_1 = {BASE: "no training", TARGET: "the target's own rows only"}
 """The arms that every table has beside its own."""
@@ -24,13 +40,68 @@ WITHOUT_STEP_1 = {BASE: "no training", TARGET: "the target's own rows only"}
 Answers: TypeAlias = Mapping[tuple[str, str, str, int], Sequence[Mapping[str, Any]]]
 """Outcomes of the test rows, by model, target, arm and seed."""
 
+Measure: TypeAlias = Literal["log_loss", "accuracy"]
+"""What arms are compared by. The log loss comes first: an accuracy of scarce rows jumps, and says little by itself."""
+
+_WARM_UP = 0.1
+"""Share of the steps that may warm up: of short trainings it would otherwise decide how much is learned."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class TwoSteps:
+    """Training in two steps, as both applications do it. Step 1 of all arms has equal tokens and equal steps.
+
+    Attributes:
+        targets: Complex tasks, whose own few rows are step 2.
+        rows: Step 1 of every arm has the supervised tokens of so many average rows.
+        steps: Optimizer steps of step 1 of every arm, one pass over its rows; None: one for each batch of ``rows``.
+        first: Fields of ``SFTConfig`` for step 1, over the study's.
+    """
+
+    targets: Distinct[str]
+    rows: Count
+    steps: Count | None = None
+    first: dict[str, Any] = field(default_factory=dict)
+
+    def steps_on(self, config: BaseConfig, model: str) -> int:
+        """Optimizer steps of step 1."""
+        return self.steps or math.ceil(self.rows / rows_a_step(config.sft_for(model, step_1=self.first)))
+
+    def check_steps(self, config: BaseConfig, block: str) -> None:
+        """Refuse targets that are not there, another length of step 1, and steps that warm up for too long.
+
+        Args:
+            config: The study.
+            block: Name of these settings there.
+
+        Raises:
+            InputError: With the place in the config.
+        """
+        config.check_tasks(f"{block}.targets", self.targets)
+        for name in ("num_train_epochs", "max_steps"):
+            if name in self.first:
+                raise InputError(f"{block}.first.{name}: step 1 is one pass over its rows; give {block}.steps instead")
+        for model in config.models:
+            first = config.sft_for(model, step_1=self.first)
+            lengths = {"step 1": (first, self.steps_on(config, model))}
+            for target in self.targets:
+                sft = config.sft_for(model, target)
+                lengths[f"step 2 on {target}"] = (sft, steps_of(sft, config.train_rows(target)))
+            for what, (sft, steps) in lengths.items():
+                warm_up = sft.get("warmup_steps", 0)
+                if isinstance(warm_up, int | float) and (warm_up / steps if warm_up >= 1 else warm_up) > _WARM_UP:
+                    raise InputError(
+                        f"{block}: sft.warmup_steps is {warm_up}, too long for the {steps} steps of {what}: give the "
+                        f"share {_WARM_UP}, or less"
+                    )
+
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Gain:
-    """How much more one run has than another of the same seed, paired by test rows."""
+    """How much more one run has than another of the same seed, paired by test rows; log losses fall where it helps."""
 
+    log_loss: Estimate | None
     accuracy: Estimate | None
-    loss: Estimate | None
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -42,14 +113,16 @@ class ArmRow:
         target: The complex task.
         arm: How the rows of step 1 were chosen; ``base`` is the untrained model, ``target`` has no step 1.
         seed: Of the run.
-        rows: Rows of step 1.
+        draw: Of an arm that is drawn several times a seed, which draw.
+        steps: Optimizer steps of step 1.
+        rows: Rows that it trained on.
         tokens: Their supervised tokens.
-        weights: By which a mixture was drawn, by task.
+        weights: By which a mixture was drawn, by task: shares of the tokens.
         counts: Rows of a mixture by task.
         note: What is odd about the choice.
         share: Of a selection, the share of rows that have each skill.
-        accuracy: Share of right answers on the target; None without a scorer.
         loss: Mean completion loss on the target, in nats.
+        accuracy: Share of right answers on the target; None without a scorer.
         n: Test rows.
         over: Gains over other arms.
     """
@@ -58,16 +131,22 @@ class ArmRow:
     target: str
     arm: str
     seed: int
+    draw: int = 0
+    steps: int = 0
     rows: int = 0
     tokens: int = 0
     weights: dict[str, float] | None = None
     counts: dict[str, int] | None = None
     note: str | None = None
     share: dict[str, float] | None = None
-    accuracy: Estimate | None
     loss: Estimate | None
+    accuracy: Estimate | None
     n: int
     over: dict[str, Gain]
+
+    def measured(self, measure: Measure) -> Estimate | None:
+        """The outcome by a measure."""
+        return self.accuracy if measure == "accuracy" else log_of(self.loss)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -81,214 +160,124 @@ class MeanArm:
     target: str
     arm: str
     seeds: int
+    loss: Estimate | None
+    gain_log_loss: Estimate | None
+    over_random_log_loss: Estimate | None
     accuracy: Estimate | None
     gain_accuracy: Estimate | None
     over_random_accuracy: Estimate | None
-    loss: Estimate | None
-    gain_loss: Estimate | None
-    over_random_loss: Estimate | None
 
 
-def without_step_1(run: Run, target: str) -> dict[tuple[str, ...], Job]:
-    """The evaluations of the untrained model, and of the one that is trained on the target's own rows alone."""
-    return {
-        (target, BASE, "evaluation"): run.evaluate(target, None, f"{target} before"),
-        (target, TARGET, "evaluation"): run.evaluate(target, run.tuned[target], f"{target} after"),
-    }
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Arms:
+    """Every arm of every target; ``arms`` says in words what each one does."""
+
+    arms: dict[str, str]
+    rows: list[ArmRow]
+    summary: list[MeanArm]
 
 
-def collect_arms(planned: Sequence[Planned], cache: Cache, order: Sequence[str]) -> tuple[list[ArmRow], list[MeanArm]]:
-    """All runs of all arms, and their means.
+def two_step_jobs(run: Run, given: TwoSteps, target: str, chosen: Mapping[tuple[str, int], Job]) -> Jobs:
+    """Evaluations of a target: of the arms without a step 1, and of each arm after both steps.
 
     Args:
-        planned: Jobs under target, arm, and ``evaluation`` or ``choice``.
+        run: One model and seed.
+        given: The settings.
+        target: The complex task.
+        chosen: The job that chose the rows of step 1, by arm and draw.
+
+    Returns:
+        Jobs under target, arm, draw, and ``evaluation`` or ``choice``.
+    """
+    steps = given.steps_on(run.config, run.name)
+    jobs: dict[tuple[str, ...], Job] = {
+        (target, BASE, "0", "evaluation"): run.evaluate(target, None, f"{target} before"),
+        (target, TARGET, "0", "evaluation"): run.evaluate(target, run.tuned[target], f"{target} after"),
+    }
+    for (arm, draw), choice in chosen.items():
+        label = (target, f"{arm} {draw + 1}" if draw else arm)
+        jobs[target, arm, str(draw), "choice"] = choice
+        jobs[target, arm, str(draw), "evaluation"] = run.two_steps(target, choice, given.first, steps, *label)
+    return jobs
+
+
+def collect_arms(planned: Sequence[Planned], cache: Cache, words: Mapping[str, str]) -> dict[str, Any]:
+    """All runs of all arms, and their means: the fields of :class:`Arms`.
+
+    Args:
+        planned: Jobs of :func:`two_step_jobs`.
         cache: Where their results are.
-        order: Of the arms.
+        words: What each arm does, in the order of the table.
     """
     answers: dict[tuple[str, str, str, int], list[dict[str, Any]]] = {}
-    found: list[tuple[dict[str, Any], Job]] = []
+    found: list[tuple[dict[str, Any], list[dict[str, Any]]]] = []
     for each in planned:
-        for (target, arm, what), job in each.jobs.items():
-            if what == "evaluation":
-                of = {"model": each.run.name, "target": target, "arm": arm, "seed": each.run.seed}
-                choice = each.jobs.get((target, arm, "choice"))
-                measured = {name: cache.json(job)[name] for name in ("accuracy", "loss", "n")}
-                found.append((of | measured | (_choice(cache.json(choice)) if choice else {}), job))
-                answers[each.run.name, target, arm, each.run.seed] = cache.lines(job, "answers.jsonl")
-    models, targets = [list(dict.fromkeys(row[name] for row, _ in found)) for name in ("model", "target")]
-    found.sort(
-        key=lambda pair: (models.index(pair[0]["model"]), targets.index(pair[0]["target"]), order.index(pair[0]["arm"]))
-    )
-    rows = [parsed(ArmRow, {**row, "over": _over(row, answers)}, str(job)) for row, job in found]
-    return rows, summary(rows, answers)
+        for (target, arm, draw, what), job in each.jobs.items():
+            if what != "evaluation":
+                continue
+            outcomes = cache.lines(job, "answers.jsonl")
+            answers[each.run.name, target, arm, each.run.seed] = outcomes
+            row = {"model": each.run.name, "target": target, "arm": arm, "seed": each.run.seed, "draw": int(draw)}
+            row |= {name: cache.json(job)[name] for name in ("loss", "accuracy", "n")}
+            if choice := each.jobs.get((target, arm, draw, "choice")):
+                row |= cache.json(choice)
+                step_1 = read_json(cache.of(job.needs["start"].needs["start"]) / "trained.json")
+                row |= {name: step_1[name] for name in ("steps", "rows", "tokens")}
+            found.append((row, outcomes))
+    rows = [parsed(ArmRow, {**row, "over": _over(row, own, answers)}, f"{row['arm']}") for row, own in found]
+    models, targets, arms = (distinct(rows, name) for name in ("model", "target", "arm"))
+    order = [arm for arm in words if arm in arms]
+    rows.sort(key=lambda row: (models.index(row.model), targets.index(row.target), order.index(row.arm)))
+    return {"arms": {arm: words[arm] for arm in order}, "rows": rows, "summary": summary(rows)}
 
 
-def _choice(found: Mapping[str, Any]) -> dict[str, Any]:
-    """What is said of the rows of step 1."""
-    names = ("rows", "tokens", "weights", "counts", "note", "share")
-    return {name: found[name] for name in names if name in found}
-
-
-def _over(row: Mapping[str, Any], answers: Answers) -> dict[str, Gain]:
+def _over(row: Mapping[str, Any], own: Sequence[Mapping[str, Any]], answers: Answers) -> dict[str, Gain]:
     """Gains of one run over other arms of the same seed, paired by the rows of the test."""
-    model, target, arm, seed = (row[name] for name in ("model", "target", "arm", "seed"))
     found = {}
-    for other in (TARGET, RANDOM, PERMUTED):
-        if other != arm and (model, target, other, seed) in answers:
-            pairs = [(answers[model, target, arm, seed], answers[model, target, other, seed])]
+    for other in (TARGET, RANDOM, UNIFORM):
+        theirs = answers.get((row["model"], row["target"], other, row["seed"]))
+        if other != row["arm"] and theirs is not None:
+            losses = [[float(each["loss"]) for each in outcomes] for outcomes in (own, theirs)] if row["loss"] else None
+            right = [a["right"] - b["right"] for a, b in zip(own, theirs, strict=True)] if row["accuracy"] else None
             found[other] = Gain(
-                accuracy=_gain(pairs, "right") if row["accuracy"] else None,
-                loss=_gain(pairs, "loss") if row["loss"] else None,
+                log_loss=log_ratio(*losses) if losses else None, accuracy=mean_of(right) if right else None
             )
     return found
 
 
-def summary(rows: Sequence[ArmRow], answers: Answers) -> list[MeanArm]:
-    """Means over seeds, and gains over two arms: the target's rows alone, and random rows in step 1.
-
-    Args:
-        rows: One run each.
-        answers: Outcomes of their test rows.
-    """
+def summary(rows: Sequence[ArmRow]) -> list[MeanArm]:
+    """Means over seeds, and gains over two arms: the target's rows alone, and random rows in step 1."""
     found = []
-    for own in groups(rows, "model", "target", "arm").values():
-        model, target, arm = own[0].model, own[0].target, own[0].arm
+    for (model, target), of in groups(rows, "model", "target").items():
+        for (arm,), own in groups(of, "arm").items():
 
-        def gain(other: str, column: str, known: Sequence[Estimate]) -> Estimate | None:
-            pairs = [
-                (answers[row.model, row.target, row.arm, row.seed], answers[row.model, row.target, other, row.seed])
-                for row in own  # noqa: B023
-                if (row.model, row.target, other, row.seed) in answers
-            ]
-            return _gain(pairs, column) if known and pairs else None
+            def gain(other: str, measure: Measure, of: Sequence[ArmRow] = of, arm: str = arm) -> Estimate | None:
+                known = gap(of, arm, other, measure)
+                return None if arm == other or known.value is None else known
 
-        accuracies = [row.accuracy for row in own if row.accuracy is not None]
-        losses = [row.loss for row in own if row.loss is not None]
-        found.append(
-            MeanArm(
-                model=model,
-                target=target,
-                arm=arm,
-                seeds=len(own),
-                accuracy=_mean(accuracies, len(own)),
-                gain_accuracy=gain(TARGET, "right", accuracies),
-                over_random_accuracy=gain(RANDOM, "right", accuracies),
-                loss=_mean(losses, len(own)),
-                gain_loss=gain(TARGET, "loss", losses),
-                over_random_loss=gain(RANDOM, "loss", losses),
-            )
-        )
-    return found
-
-
-def _mean(known: Sequence[Estimate], seeds: int) -> Estimate | None:
-    if not known:
-        return None
-    return known[0] if seeds == 1 else mean_of(values_of(known))
-
-
-def _gain(pairs: Sequence[tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]], column: str) -> Estimate:
-    """How much more of a column the first of each pair has, on the same test rows."""
-    rises = [
-        [float(a[column]) - float(b[column]) for a, b in zip(first, second, strict=True)] for first, second in pairs
-    ]
-    return mean_of(rises[0] if len(rises) == 1 else (sum(each) / len(each) for each in rises))
-
-
-Measure: TypeAlias = Literal["accuracy", "loss"]
-
-_TITLES: dict[Measure, str] = {"accuracy": "Accuracy", "loss": "Held-out loss (nats)"}
-
-
-def arms_figure(
-    name: str,
-    title: str,
-    caption: str,
-    arms: Mapping[str, str],
-    rows: Sequence[ArmRow],
-    summary: Sequence[MeanArm],
-    seeds: Sequence[int],
-    published: Sequence[Table] = (),
-) -> Figure:
-    """Every arm of every target: how well it does, and what it gains over the target's own rows alone.
-
-    Args:
-        name: Of the exhibit.
-        title: Heading.
-        caption: What is shown.
-        arms: What each arm does, in words.
-        rows: Every run.
-        summary: Their means over seeds.
-        seeds: Of the study.
-        published: The paper's own numbers.
-    """
-    count = len(distinct(rows, "arm"))
-    return Figure(
-        name=name,
-        title=title,
-        caption=caption,
-        drawing=Drawing(panels=[_panel(model, summary) for model in distinct(summary, "model")], choosers=[BY_MODEL]),
-        tables=[_table(arms, rows, summary), *published, details("Every run", rows)],
-        notes=[
-            examples(row.n for row in rows),
-            spread_of(seeds),
-            Text(f"{count} arms, no correction for many comparisons; the dashed line is training on the target only."),
-        ],
-    )
-
-
-def _panel(model: str, summary: Sequence[MeanArm]) -> Panel:
-    """A plot for each target and measure, a row for each arm, and a line where the target's rows alone lead."""
-    plots: list[Dots] = []
-    shown: list[Measure] = [measure for measure in _TITLES if any(getattr(row, measure) for row in summary)]
-    for target in distinct(where(summary, model=model), "target"):
-        rows = {row.arm: row for row in where(summary, model=model, target=target)}
-        for measure in shown:
-            alone = value_of(getattr(rows["target"], measure)) if "target" in rows else None
-            points = [getattr(row, measure) for row in rows.values()]
-            plots.append(
-                Dots(
-                    title=f"{target}: {_TITLES[measure]}",
-                    rows=list(rows),
-                    series=[Series(name=target, points=points)],
-                    reference=alone,
-                    percent=measure == "accuracy",
+            found.append(
+                MeanArm(
+                    model=model,
+                    target=target,
+                    arm=arm,
+                    seeds=len(distinct(own, "seed")),
+                    loss=_mean([row.loss for row in own]),
+                    gain_log_loss=gain(TARGET, "log_loss"),
+                    over_random_log_loss=gain(RANDOM, "log_loss"),
+                    accuracy=_mean([row.accuracy for row in own]),
+                    gain_accuracy=gain(TARGET, "accuracy"),
+                    over_random_accuracy=gain(RANDOM, "accuracy"),
                 )
             )
-    return Panel(plots=plots, at=(model,), columns=len(shown))
-
-
-def _table(arms: Mapping[str, str], rows: Sequence[ArmRow], summary: Sequence[MeanArm]) -> Table:
-    lines: list[list[Cell]] = []
-    for row in summary:
-        of = where(rows, model=row.model, target=row.target, arm=row.arm)
-        gains = (None, None) if row.arm == "target" else (row.gain_accuracy, row.gain_loss)
-        shares = next((each.weights or each.share for each in of if each.weights or each.share), None) or {}
-        line = [row.model, row.target, row.arm, arms.get(row.arm), row.accuracy, gains[0], row.loss, gains[1]]
-        sizes = [mean_of(float(getattr(each, name)) for each in of).value for name in ("rows", "tokens")]
-        lines.append([*line, *sizes, ", ".join(f"{name} {number(share)}" for name, share in shares.items())])
-    columns = [
-        MODEL,
-        Column("Target"),
-        Column("Arm"),
-        Column("What it trains on first"),
-        Column("Accuracy", percent=True),
-        Column("Accuracy over target only", percent=True, signed=True),
-        Column("Loss"),
-        Column("Loss over target only", signed=True),
-        Column("Rows", 0),
-        Column("Tokens", 0),
-        Column("Weights or shares, first seed"),
-    ]
-    return Table(title="Here", columns=columns, rows=lines, keys=3)
-
-
-def by_target(rows: Sequence[ArmRow]) -> dict[str, list[ArmRow]]:
-    """Rows by target, and by model where there are several."""
-    found: dict[str, list[ArmRow]] = {}
-    for row in rows:
-        found.setdefault(qualified(row, rows, "target"), []).append(row)
     return found
+
+
+def _mean(estimates: Sequence[Estimate | None]) -> Estimate | None:
+    """Over runs; of a single one its own."""
+    known = [each for each in estimates if each is not None]
+    if not known:
+        return None
+    return known[0] if len(known) == 1 else mean_of(values_of(known))
 
 
 def gap(rows: Sequence[ArmRow], arm: str, other: str, measure: Measure) -> Estimate:
@@ -298,69 +287,181 @@ def gap(rows: Sequence[ArmRow], arm: str, other: str, measure: Measure) -> Estim
         rows: Of one model and target.
         arm: The one.
         other: The other.
-        measure: Accuracy or loss.
+        measure: Log loss or accuracy.
 
     Returns:
-        Mean and Student's interval of the differences; of one seed, that of the same test rows where it is known, or
-        else the difference of two estimates over examples.
+        Mean and Student's interval of the differences between seeds' means over draws; of a single run of each, that of
+        the same test rows where it is known, or else the difference of two estimates over examples.
     """
-    of = {row.seed: row for row in rows if row.arm == arm}
-    others = {row.seed: row for row in rows if row.arm == other}
-    pairs = [(of[seed], others[seed]) for seed in of if seed in others]
-    known = [(a, b) for a, b in pairs if None not in (value_of(getattr(a, measure)), value_of(getattr(b, measure)))]
-    if len(known) == 1:
-        a, b = known[0]
+    mine, theirs = (groups(where(rows, arm=name), "seed") for name in (arm, other))
+    pairs = [(mine[seed], theirs[seed]) for seed in mine if seed in theirs]
+    if len(pairs) == 1 and len(pairs[0][0]) == len(pairs[0][1]) == 1:
+        (((a,), (b,)),) = pairs
         paired = getattr(a.over[other], measure) if other in a.over else None
-        return paired or difference(getattr(a, measure), getattr(b, measure))
-    return mean_of(getattr(a, measure).value - getattr(b, measure).value for a, b in known)
+        return paired or difference(a.measured(measure), b.measured(measure))
+    means = [[mean_of(values_of(row.measured(measure) for row in of)).value for of in pair] for pair in pairs]
+    return mean_of(a - b for a, b in means if a is not None and b is not None)
 
 
-def compared(
-    rows: Sequence[ArmRow], target: str, arm: str, other: str, *, names: tuple[str, str] | None = None
-) -> tuple[Check, str] | None:
-    """The check of one arm against another, and the measure that decides in words; None where neither is known.
+_TITLES = {"loss": "Held-out loss (nats)", "accuracy": "Accuracy"}
 
-    Accuracy decides. Where there is none, or it is the same in all runs of both arms (a task that nothing solves), the
-    held-out loss does.
+
+def arms_figure(
+    name: str, title: str, caption: str, table: Arms, seeds: Sequence[int], published: Sequence[Table] = ()
+) -> Figure:
+    """Every arm of every target: how well it does, and what it gains over random rows and over no step 1.
 
     Args:
-        rows: Of one target.
-        target: Its name.
-        arm: The arm that should be better.
-        other: What it is compared with.
-        names: Both arms in words.
+        name: Of the exhibit.
+        title: Heading.
+        caption: What is shown.
+        table: All arms.
+        seeds: Of the study.
+        published: The paper's own numbers.
     """
-    name, label = names or (arm, other)
-    right, loss = gap(rows, arm, other, "accuracy"), gap(rows, arm, other, "loss")
-    found = []
+    count = len(distinct(table.rows, "arm"))
+    panels = [_panel(model, table.summary) for model in distinct(table.summary, "model")]
+    return Figure(
+        name=name,
+        title=title,
+        caption=caption,
+        drawing=Drawing(panels=panels, choosers=[BY_MODEL]),
+        tables=[_table(table), *published, details("Every run", table.rows)],
+        notes=[
+            examples(row.n for row in table.rows),
+            spread_of(seeds),
+            Text("Log loss is the natural logarithm of the held-out loss: −0.10 is about 10 % less loss."),
+            Text(f"{count} arms, no correction for many comparisons; the dashed line is training on the target only."),
+        ],
+    )
+
+
+def _panel(model: str, summary: Sequence[MeanArm]) -> Panel:
+    """A plot for each target and measure, a row for each arm, and a line where the target's rows alone lead."""
+    plots: list[Dots] = []
+    shown = [measure for measure in _TITLES if any(getattr(row, measure) for row in summary)]
+    for target in distinct(where(summary, model=model), "target"):
+        rows = {row.arm: row for row in where(summary, model=model, target=target)}
+        for measure in shown:
+            plots.append(
+                Dots(
+                    title=f"{target}: {_TITLES[measure]}",
+                    rows=list(rows),
+                    series=[Series(name=target, points=[getattr(row, measure) for row in rows.values()])],
+                    reference=value_of(getattr(rows[TARGET], measure)) if TARGET in rows else None,
+                    percent=measure == "accuracy",
+                )
+            )
+    return Panel(plots=plots, at=(model,), columns=len(shown))
+
+
+def _table(table: Arms) -> Table:
+    lines: list[list[Cell]] = []
+    for row in table.summary:
+        of = where(table.rows, model=row.model, target=row.target, arm=row.arm)
+        shares = next((each.weights or each.share for each in of if each.weights or each.share), None) or {}
+        losses = [row.loss, row.over_random_log_loss, row.gain_log_loss]
+        rights = [row.accuracy, row.over_random_accuracy, row.gain_accuracy]
+        sizes = [mean_of(float(getattr(each, name)) for each in of).value for name in ("steps", "rows", "tokens")]
+        told = ", ".join(f"{name} {number(share)}" for name, share in shares.items())
+        lines.append([row.model, row.target, row.arm, table.arms.get(row.arm), *losses, *rights, *sizes, told])
+    columns = [
+        MODEL,
+        Column("Target"),
+        Column("Arm"),
+        Column("What it trains on first"),
+        Column("Loss"),
+        Column("Log loss over random", signed=True),
+        Column("Log loss over target only", signed=True),
+        Column("Accuracy", percent=True),
+        Column("Accuracy over random", percent=True, signed=True),
+        Column("Accuracy over target only", percent=True, signed=True),
+        Column("Steps", 0),
+        Column("Rows", 0),
+        Column("Tokens", 0),
+        Column("Weights or shares, first run"),
+    ]
+    return Table(title="Here", columns=columns, rows=lines, keys=3)
+
+
+def evidence_of(
+    rows: Sequence[ArmRow],
+    comparisons: Sequence[tuple[str, str]],
+    control: str,
+    *,
+    names: Mapping[str, str],
+    aside: Sequence[tuple[str, str]] = (),
+    paper: str | None = None,
+) -> Evidence:
+    """Whether arms beat others on each target, by the log loss.
+
+    The positive control is an arm that is known to help, which should beat random rows. Where it does not, the target
+    cannot tell whether others help, and its comparisons decide nothing.
+
+    Args:
+        rows: Every run.
+        comparisons: An arm that is claimed to be better, and the other; those that the rows do not have are left out.
+        control: The arm of the positive control.
+        names: Arms in words; others are called as in the table.
+        aside: Comparisons that are reported and not judged.
+        paper: The paper's own numbers.
+    """
+    checks: list[Check] = []
+    seen: list[Check] = []
+    sentences, numbers, controls = [], [], []
+    by_target: dict[str, list[ArmRow]] = {}
+    for row in rows:
+        by_target.setdefault(qualified(row, rows, "target"), []).append(row)
+    for target, of in by_target.items():
+        known = [each for pair in comparisons if (each := _compared(of, target, *pair, names))]
+        if not known:
+            continue
+        works, end = True, ""
+        others = [each for pair in aside if (each := _compared(of, target, *pair, names))]
+        text = f"on {target}: {', '.join(text for _, text in known)}"
+        text += f" (and {', '.join(text for _, text in others)})" if others else ""
+        if controlled := _compared(of, target, control, RANDOM, names):
+            check, told = controlled
+            works = check.holds is True
+            controls.append(works)
+            text += f"; the positive control: {told}"
+            end = "" if works else " (undecided: the positive control shows no effect either)"
+        seen += [check for check, _ in known]
+        checks += [Check(check.text + end, check.holds if works else None) for check, _ in known]
+        sentences.append(text)
+        arms = dict.fromkeys((BASE, TARGET, RANDOM, *(arm for arm, _ in comparisons)))
+        numbers.append(f"{target}: loss {_means(of, list(arms))}")
+    if not checks:
+        return Evidence(paper=paper)
+    better, worse = (sum(check.holds is state for check in seen) for state in (True, False))
+    here = f"Change of the log loss {'; '.join(sentences)}. "
+    return Evidence(
+        checks=checks,
+        here=f"{here}Of {len(seen)} comparisons {better} are clearly better and {worse} clearly worse.",
+        number="; ".join(numbers),
+        paper=paper,
+        control=any(controls) if controls else None,
+    )
+
+
+def _compared(
+    rows: Sequence[ArmRow], target: str, arm: str, other: str, names: Mapping[str, str]
+) -> tuple[Check, str] | None:
+    """The check of one arm against another, and its first measure in words; None where the losses are not known."""
+    loss, right = gap(rows, arm, other, "log_loss"), gap(rows, arm, other, "accuracy")
+    if loss.value is None:
+        return None
+    name, label = names.get(arm, arm), names.get(other, other)
+    text = f"log loss by {written(loss, signed=True)}"
+    every = text
     if right.value is not None:
         points = written(right, percent=True, signed=True).replace(" %", " points")
-        found.append((f"accuracy by {points}", judged(right)))
-    if loss.value is not None:
-        found.append((f"loss by {written(loss, signed=True)} nats", judged(loss, -1)))
-    if not found:
-        return None
-    text, holds = found[-1] if right.value == 0 and _is_the_same(rows, arm, other) else found[0]
-    every = ", ".join(text for text, _ in found)
-    return Check(f"{target}: {name} against {label} changes {every}", holds), f"{text} against {label}"
+        every += f", accuracy by {points}"
+    check = Check(f"{target}: {name} against {label} changes {every}", judged(loss, -1))
+    return check, f"{name} {written(loss, signed=True)} against {label}"
 
 
-def _is_the_same(rows: Sequence[ArmRow], arm: str, other: str) -> bool:
-    """Whether both arms have one and the same accuracy in all seeds."""
-    return len(set(values_of(row.accuracy for row in rows if row.arm in (arm, other)))) == 1
-
-
-def means(rows: Sequence[ArmRow], arms: Sequence[str]) -> str:
-    """Mean accuracies of some arms over seeds in words; losses if accuracies do not tell the arms apart."""
-    for measure, percent in (("accuracy", True), ("loss", False)):
-        found = {arm: mean_of(values_of(getattr(row, measure) for row in where(rows, arm=arm))).value for arm in arms}
-        known = {arm: mean for arm, mean in found.items() if mean is not None}
-        if len(set(known.values())) > 1:
-            return f"{measure} {', '.join(f'{arm} {number(mean, percent=percent)}' for arm, mean in known.items())}"
-    return "no difference"
-
-
-def counted(checks: Sequence[Check]) -> str:
-    """How many comparisons are clear, and which way."""
-    better, worse = (sum(check.holds is state for check in checks) for state in (True, False))
-    return f" Of {len(checks)} comparisons {better} are clearly better and {worse} clearly worse."
+def _means(rows: Sequence[ArmRow], arms: Sequence[str]) -> str:
+    """Mean losses of some arms over runs in words."""
+    found = {arm: mean_of(values_of(row.loss for row in where(rows, arm=arm))).value for arm in arms}
+    return ", ".join(f"{arm} {number(mean)}" for arm, mean in found.items() if mean is not None)

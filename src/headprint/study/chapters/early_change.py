@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path as FilePath
-from typing import Any
 
 import numpy as np
 from pydantic.dataclasses import dataclass
@@ -14,6 +13,7 @@ from headprint.study.chapters.chapter import Chapter, Claim, Jobs, Planned, View
 from headprint.study.chapters.common import BY_MODEL, MODEL, distinct, examples, groups, over, spread_of, where
 from headprint.study.estimates import Estimate, mean_of, number, value_of, values_of
 from headprint.study.groundwork import Run
+from headprint.study.groundwork.settings import rows_a_step
 from headprint.study.groundwork.training import bootstrap, matrix, tracked
 from headprint.study.pipeline import Cache, Needs, stage
 from headprint.study.records import STRICT, Matrix
@@ -138,7 +138,7 @@ def collect(planned: Sequence[Planned], cache: Cache) -> Exhibit:
     for each in planned:
         for (task,), job in each.jobs.items():
             found = cache.json(job)
-            rows_a_step = _rows_a_step(each.run.tuned[task].settings["sft"])
+            size = rows_a_step(each.run.tuned[task].settings["sft"])
             if each.run.seed != each.run.config.seeds[0]:
                 found["patterns"] = None
             runs.append(
@@ -146,16 +146,11 @@ def collect(planned: Sequence[Planned], cache: Cache) -> Exhibit:
                     model=each.run.name,
                     task=task,
                     seed=each.run.seed,
-                    rows_seen=[step * rows_a_step for step in found["steps"]],
+                    rows_seen=[step * size for step in found["steps"]],
                     **found,
                 )
             )
     return Exhibit(fig5=Fig5(runs=runs, summary=[_mean_path(own) for own in groups(runs, "model", "task").values()]))
-
-
-def _rows_a_step(sft: dict[str, Any]) -> int:
-    """Rows behind one optimizer step, by the fields of ``SFTConfig`` that the training was given."""
-    return int(sft.get("per_device_train_batch_size", 8)) * int(sft.get("gradient_accumulation_steps", 1))
 
 
 def _mean_path(own: Sequence[Path]) -> MeanPath:

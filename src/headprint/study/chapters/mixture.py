@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from pydantic.dataclasses import dataclass
@@ -15,16 +15,16 @@ from headprint.base.errors import InputError
 from headprint.base.files import read_json, read_json_lines, write_json, write_json_lines
 from headprint.study.bounds import Count, Distinct
 from headprint.study.chapters.arms import (
+    RANDOM,
+    TARGET,
+    UNIFORM,
     WITHOUT_STEP_1,
-    ArmRow,
-    MeanArm,
+    Arms,
+    TwoSteps,
     arms_figure,
-    by_target,
     collect_arms,
-    compared,
-    counted,
-    means,
-    without_step_1,
+    evidence_of,
+    two_step_jobs,
 )
 from headprint.study.chapters.chapter import Chapter, Claim, Jobs, Planned, View
 from headprint.study.chapters.composition import Fits, fit_of
@@ -32,13 +32,14 @@ from headprint.study.groundwork import BaseConfig, Run
 from headprint.study.groundwork.models import Model
 from headprint.study.pipeline import Cache, Job, Needs, stage
 from headprint.study.records import STRICT
-from headprint.study.verdicts import Check, Evidence
+from headprint.study.verdicts import Evidence
 from headprint.study.views import Column, Table
 
-Arm: TypeAlias = Literal["random", "mixture", "permuted", "named", "longer"]
+Arm: TypeAlias = Literal["random", "uniform", "mixture", "permuted", "named", "longer"]
 
 ARMS = WITHOUT_STEP_1 | {
-    "random": "rows drawn from all basic tasks first",
+    "random": "rows drawn from all basic tasks alike first",
+    "uniform": "basic tasks in equal shares first",
     "mixture": "basic tasks in the decomposition's shares first",
     "permuted": "the mixture's shares, handed to other tasks at random, first",
     "named": "the tasks that the target is made of, in equal shares, first",
@@ -47,22 +48,21 @@ ARMS = WITHOUT_STEP_1 | {
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class Mixtures:
+class Mixtures(TwoSteps):
     """Table 2: rows of basic tasks in step 1, the target's few rows in step 2.
 
     Attributes:
-        targets: Complex tasks.
-        rows: N, rows of the mixture. All arms train on its supervised tokens.
-        arms: What step 1 is. ``mixture``: the decomposition's shares (nnls);
-            ``random``: rows drawn from all basic tasks; ``permuted``: the mixture's shares handed to other
-            tasks at random; ``named``: the target's ``parts`` in equal shares; ``longer``: the target's own rows again.
-        first: Fields of ``SFTConfig`` for step 1, over the study's.
+        rows: Step 1 of every arm has the supervised tokens of so many rows, equally many of each basic task.
+        arms: What step 1 is. All shares are shares of its tokens. ``mixture``: the decomposition's shares (nnls);
+            ``random``: rows drawn from all basic tasks alike; ``uniform``: equal shares; ``permuted``: the mixture's
+            shares handed to other tasks at random; ``named``, the positive control: the target's ``parts`` in equal
+            shares; ``longer``: the target's own rows again.
+        permutations: Draws of the arm ``permuted`` in each seed.
     """
 
-    targets: Distinct[str]
     rows: Count = 1000
-    arms: Distinct[Arm] = field(default_factory=lambda: ["random", "mixture"])
-    first: dict[str, Any] = field(default_factory=dict)
+    arms: Distinct[Arm] = field(default_factory=lambda: ["random", "uniform", "mixture", "permuted", "named"])
+    permutations: Count = 3
 
     def check(self, config: BaseConfig) -> None:
         """Refuse targets that are not there or of the basis, and parts that are not of it.
@@ -70,7 +70,7 @@ class Mixtures:
         Raises:
             InputError: With the place in the config.
         """
-        config.check_tasks("mixtures.targets", self.targets)
+        self.check_steps(config, "mixtures")
         fits = config.block(Fits) or Fits()
         basis = fits.basis_of(config)
         if not basis:
@@ -101,17 +101,14 @@ PUBLISHED = [
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class Table2:
-    """Every arm of every target; ``arms`` says in words what each one does."""
+class Table2(Arms):
+    """Every arm of every target, beside the paper's."""
 
     title: str = "Mixtures of basic tasks before a task with few rows"
     caption: str = (
-        "Held-out accuracy and loss of the target. Step 1 of every arm has as many supervised tokens as "
-        "the mixture; step 2 is the same for all."
+        "Held-out loss and accuracy of the target. Step 1 of every arm has as many supervised tokens and optimizer "
+        "steps; step 2 is the same for all."
     )
-    arms: dict[str, str]
-    rows: list[ArmRow]
-    summary: list[MeanArm]
     paper: list[PublishedArms]
 
 
@@ -122,7 +119,7 @@ class Exhibit:
     table2: Table2
 
 
-@stage(version=1)
+@stage(version=2)
 def mixture(
     out: Path,
     needs: Needs,
@@ -134,46 +131,37 @@ def mixture(
     seed: int,
     arm: Arm,
     parts: list[str],
+    draw: int,
 ) -> None:
-    """Choose the rows of step 1; every arm but the mixture itself takes as many tokens as that did.
+    """Choose the rows of step 1, in shares of the tokens of ``rows`` rows, equally many of each task of the basis.
 
     Writes ``train.jsonl`` and ``mixture.json``.
     """
-    from headprint.analysis.mixture import mix, mixture_budgets, random_budgets, token_size
+    from headprint.analysis.mixture import mix, mixture_budgets, token_size
     from headprint.data import read_rows
 
     sources = {task: list(read_json_lines(needs[task] / "reserve.jsonl")) for task in basis}
-    weights, note = _weights(needs["fit"] / "fit.json") if "fit" in needs else ({}, None)
     size = token_size(model["model"])
-    if arm == "mixture":
-        mixed = mix(sources, mixture_budgets(weights, rows), seed=seed, oversample=True)
+    sizes = {task: [size(row) for row in read_rows(source)] for task, source in sources.items()}
+    budget = round(rows * np.mean([np.mean(each) for each in sizes.values()]))
+    note = None
+    if arm == "random":
+        weights = {task: float(sum(each)) for task, each in sizes.items()}
+    elif arm == "uniform":
+        weights = dict.fromkeys(basis, 1.0)
+    elif arm == "named":
+        weights = dict.fromkeys(parts, 1.0)
+    elif arm == "longer":
+        sources = {target: list(read_json_lines(needs["target"] / "train.jsonl"))}
+        weights = {target: 1.0}
     else:
-        tokens = read_json(needs["mixture"] / "mixture.json")["tokens"]
-        if arm == "random":
-            available = {task: len(source) for task, source in sources.items()}
-            counted = random_budgets(available, rows, seed=seed, oversample=True)
-            means = {task: np.mean([size(row) for row in read_rows(source)]) for task, source in sources.items()}
-            weights = {task: float(count * means[task]) for task, count in counted.items()}
-        elif arm == "permuted":
-            order = np.random.default_rng([seed, 1]).permutation(len(basis))
-            weights = {basis[i]: weights[basis[j]] for i, j in enumerate(order)}
-        elif arm == "named":
-            weights = dict.fromkeys(parts, 1.0)
-            sources = {task: sources[task] for task in parts}
-        else:  # longer
-            sources = {target: list(read_json_lines(needs["target"] / "train.jsonl"))}
-            weights = {target: 1.0}
-        mixed = mix(sources, mixture_budgets(weights, tokens), seed=seed, oversample=True, size=size)
-    found = {
-        "arm": arm,
-        "weights": weights,
-        "note": note,
-        "rows": len(mixed.rows),
-        "tokens": int(sum(size(row) for row in read_rows(mixed.rows))),
-        "counts": dict(Counter(row["task"] for row in mixed.rows)),
-    }
+        weights, note = _weights(needs["fit"] / "fit.json")
+        weights = permuted(weights, seed, draw) if arm == "permuted" else weights
+    sources = {task: sources[task] for task in weights}
+    mixed = mix(sources, mixture_budgets(weights, budget), seed=seed, oversample=True, size=size)
     write_json_lines(out / "train.jsonl", mixed.rows)
-    write_json(out / "mixture.json", found)
+    counts = dict(Counter(row["task"] for row in mixed.rows))
+    write_json(out / "mixture.json", {"weights": weights, "counts": counts, "note": note})
 
 
 def _weights(path: Path) -> tuple[dict[str, float], str | None]:
@@ -184,54 +172,81 @@ def _weights(path: Path) -> tuple[dict[str, float], str | None]:
     return dict.fromkeys(found, 1.0), "the fit gave no task a positive weight: equal shares were taken"
 
 
+def permuted(weights: Mapping[str, float], seed: int, draw: int) -> dict[str, float]:
+    """The weights handed to other tasks.
+
+    Args:
+        weights: By task.
+        seed: Of the run.
+        draw: Which permutation: those of a seed differ from one another and from the weights as they are, as far as
+            there are so many.
+    """
+    rng = np.random.default_rng([seed, 1])
+    values = list(weights.values())
+    found = [values]
+    for _ in range(_TRIES):
+        other = rng.permutation(values).tolist()
+        if other not in found:
+            found.append(other)
+        if len(found) > draw + 1:
+            break
+    return dict(zip(weights, found[min(draw + 1, len(found) - 1)], strict=True))
+
+
+_TRIES = 1000
+"""Permutations looked at for one that is new; few distinct weights have few."""
+
+
 def plan(run: Run) -> Jobs:
     """For every target and arm, the choice of rows and the evaluation after both steps."""
-    given, fits = run.config.block(Mixtures), run.config.block(Fits) or Fits()
+    given = run.config.block(Mixtures)
     if given is None:
         return {}
     jobs: dict[tuple[str, ...], Job] = {}
     for target in given.targets:
-        jobs |= without_step_1(run, target)
-        weighing = fit_of(run, fits, target, "nnls")
-        weighted = _choice(run, given, fits, target, "mixture", {"fit": weighing})
-        for arm in given.arms:
-            if arm == "named" and not run.config.tasks[target].parts:
-                continue
-            needs = {"mixture": weighted}
-            needs |= {"fit": weighing} if arm == "permuted" else {}
-            needs |= {"target": run.rows[target]} if arm == "longer" else {}
-            chosen = weighted if arm == "mixture" else _choice(run, given, fits, target, arm, needs)
-            jobs[target, arm, "choice"] = chosen
-            jobs[target, arm, "evaluation"] = run.two_steps(target, chosen, given.first, target, arm)
+        chosen: dict[tuple[str, int], Job] = {
+            (arm, draw): _choice(run, given, target, arm, draw)
+            for arm in given.arms
+            if arm != "named" or run.config.tasks[target].parts
+            for draw in range(given.permutations if arm == "permuted" else 1)
+        }
+        jobs |= two_step_jobs(run, given, target, chosen)
     return jobs
 
 
-def _choice(run: Run, given: Mixtures, fits: Fits, target: str, arm: Arm, needs: dict[str, Job]) -> Job:
+def _choice(run: Run, given: Mixtures, target: str, arm: Arm, draw: int) -> Job:
+    fits = run.config.block(Fits) or Fits()
     basis = fits.basis_of(run.config)
-    parts = run.config.tasks[target].parts or []
+    needs = {task: run.rows[task] for task in basis}
+    needs |= {"fit": fit_of(run, fits, target, "nnls")} if arm in ("mixture", "permuted") else {}
+    needs |= {"target": run.rows[target]} if arm == "longer" else {}
     return mixture.job(
-        run.label(target, arm),
-        {**{task: run.rows[task] for task in basis}, **needs},
+        run.label(target, f"{arm} {draw + 1}" if draw else arm),
+        needs,
         **run.model,
         target=target,
         basis=basis,
         rows=given.rows,
         seed=run.seed,
         arm=arm,
-        parts=parts if arm == "named" else [],
+        parts=(run.config.tasks[target].parts or []) if arm == "named" else [],
+        draw=draw,
     )
 
 
 def collect(planned: Sequence[Planned], cache: Cache) -> Exhibit:
     """All arms of all targets."""
-    rows, summary = collect_arms(planned, cache, list(ARMS))
-    arms = {arm: ARMS[arm] for arm in dict.fromkeys(row.arm for row in rows)}
-    return Exhibit(table2=Table2(arms=arms, rows=rows, summary=summary, paper=PUBLISHED))
+    return Exhibit(table2=Table2(**collect_arms(planned, cache, ARMS), paper=PUBLISHED))
 
 
-_OTHERS = {"target": "target rows only", "random": "a random mixture first"}
-
-_NAME = "the pattern mixture first"
+_NAMES = {
+    "mixture": "the pattern mixture first",
+    TARGET: "target rows only",
+    RANDOM: "random rows first",
+    UNIFORM: "equal shares",
+    "permuted": "its shares permuted over the tasks",
+    "named": "the parts that people name",
+}
 
 
 def _views(exhibit: Exhibit, seeds: Sequence[int]) -> list[View]:
@@ -242,58 +257,19 @@ def _views(exhibit: Exhibit, seeds: Sequence[int]) -> list[View]:
         rows=[[row.model, row.base, row.target, row.random, row.mixture] for row in table.paper],
         is_open=True,
     )
-    return [
-        arms_figure(
-            "table2", table.title, table.caption, table.arms, table.rows, table.summary, seeds, published=[published]
-        )
-    ]
+    return [arms_figure("table2", table.title, table.caption, table, seeds, published=[published])]
 
 
 def _evidence(exhibit: Exhibit) -> Evidence:
-    """The mixture first beats target rows only, and a random mixture first, for each target.
-
-    The positive control is the arm of the tasks that the target is made of, which should beat random rows. Where it
-    does not, the target cannot tell whether the pattern mixture helps, and its comparisons decide nothing.
-    """
+    """The mixture first beats target rows only, and a random mixture first, for each target; others are our own."""
     table = exhibit.table2
     paper = "; ".join(
         f"{row.model}, MathBench: {row.target:.1f} → {row.mixture:.1f} % (random {row.random:.1f} %)"
         for row in table.paper
     )
-    checks: list[Check] = []
-    seen: list[Check] = []
-    sentences, numbers, controls = [], [], []
-    for target, rows in by_target(table.rows).items():
-        known = [
-            each
-            for other, label in _OTHERS.items()
-            if (each := compared(rows, target, "mixture", other, names=(_NAME, label)))
-        ]
-        if not known:
-            continue
-        text = f"on {target} {' and '.join(text for _, text in known)}"
-        permuted = compared(rows, target, "mixture", "permuted", names=(_NAME, "its shares permuted"))
-        if permuted:  # our own control and no claim of the paper's: reported, and not judged
-            text += f" (and {permuted[1]} over the tasks)"
-        control = compared(rows, target, "named", "random", names=("the named parts first", "random rows"))
-        if control:
-            controls.append(control[0].holds is True)
-            text += f"; the positive control, the parts that people name, changes {control[1]}"
-        works = control is None or controls[-1]
-        end = "" if works else " (undecided: the positive control shows no effect either)"
-        seen += [check for check, _ in known]
-        checks += [Check(check.text + end, check.holds if works else None) for check, _ in known]
-        sentences.append(text)
-        numbers.append(f"{target}: {means(rows, ('base', 'target', 'random', 'mixture'))}")
-    if not checks:
-        return Evidence(paper=paper)
-    return Evidence(
-        checks=checks,
-        here=f"Training on the pattern mixture first changes, {'; '.join(sentences)}.{counted(seen)}",
-        number="; ".join(numbers),
-        paper=paper,
-        control=any(controls) if controls else None,
-    )
+    claimed = [("mixture", TARGET), ("mixture", RANDOM)]
+    aside = [("mixture", UNIFORM), ("mixture", "permuted")]
+    return evidence_of(table.rows, claimed, "named", names=_NAMES, aside=aside, paper=paper)
 
 
 CHAPTER = Chapter(

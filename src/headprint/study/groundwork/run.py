@@ -119,13 +119,14 @@ class Run:
         scorer = self.config.tasks[task].scorer
         return evaluation.job(self.label(*label), needs, **self.answering, scorer=scorer)
 
-    def two_steps(self, target: str, chosen: Job, sft: dict[str, Any], *label: str) -> Job:
+    def two_steps(self, target: str, chosen: Job, sft: dict[str, Any], steps: int, *label: str) -> Job:
         """How the model does on a target after training on chosen rows, then on the target's own.
 
         Args:
             target: The task; step 2 trains on it exactly as ``tuned`` does, without the tracking.
             chosen: The job that chose the rows of step 1.
             sft: Fields of ``SFTConfig`` for step 1, over the study's.
+            steps: Of step 1.
             label: What the choice is of, for people.
         """
         step_1 = train.job(
@@ -133,6 +134,7 @@ class Run:
             {"rows": chosen},
             **self.measuring,
             sft=self.config.sft_for(self.name, step_1=sft),
+            steps=steps,
             seed=self.seed,
         )
         step_2 = self._train(self.label(*label, "step 2"), target, {"start": step_1}, {})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import field
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
@@ -15,6 +16,23 @@ from headprint.study.records import STRICT
 
 Kind: TypeAlias = Literal["basic", "complex"]
 Block = TypeVar("Block")
+
+
+def rows_a_step(sft: Mapping[str, Any]) -> int:
+    """Rows behind one optimizer step, by fields of ``SFTConfig``; one that it would refuse counts as its default."""
+    return _count(sft, "per_device_train_batch_size", 8) * _count(sft, "gradient_accumulation_steps", 1)
+
+
+def steps_of(sft: Mapping[str, Any], rows: int) -> int:
+    """Optimizer steps of a training on so many rows, by fields of ``SFTConfig``."""
+    epochs = sft.get("num_train_epochs", 3)
+    once = math.ceil(rows / rows_a_step(sft))
+    return _count(sft, "max_steps", 0) or math.ceil(once * (epochs if isinstance(epochs, int | float) else 3))
+
+
+def _count(sft: Mapping[str, Any], name: str, default: int) -> int:
+    given = sft.get(name)
+    return given if isinstance(given, int) and given > 0 else default
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from headprint.base.errors import InputError
+from headprint.base.files import read_json_lines
+from headprint.data import Source
 from headprint.patterns.pattern import Pattern
 from headprint.patterns.pattern_set import PatternSet
 from headprint.study.groundwork.models import Model
+from headprint.study.groundwork.settings import rows_a_step
 from headprint.study.pipeline import Needs, stage
 from headprint.study.records import Matrix
 
@@ -41,23 +46,30 @@ def train(
     sft: dict[str, Any],
     seed: int,
     batch_tokens: int | None,
+    steps: int | None = None,
     task: str | None = None,
     track: str | int | list[int] | None = None,
 ) -> None:
     """Fine-tune a model, or what another training left; with probes, follow their patterns.
 
+    With ``steps``, training is one pass over the rows in exactly so many steps, whatever ``sft`` says of its length.
     Writes ``model/``, ``trained.json`` and ``tracking/TASK/step-*/``.
     """
     from headprint.training.fine_tuning import train as fine_tune
 
     start = needs.get("start")
+    path = needs["rows"] / "train.jsonl"
+    rows: Source = str(path)
+    if steps is not None:
+        rows, length = one_pass(list(read_json_lines(path)), sft, steps)
+        sft = {**sft, **length}
     tracking = None
     if "probe" in needs:
         probes = {task: str(needs["probe"] / "probe.jsonl")}
         tracking = {"probes": probes, "every": track, "batch_tokens": batch_tokens}
     fine_tune(
         str(start / "model") if start else model["model"],
-        str(needs["rows"] / "train.jsonl"),
+        rows,
         out,
         sft={**sft, "seed": seed},
         lora=None if start else model["lora"],  # the training of an adapter goes on
@@ -66,6 +78,34 @@ def train(
         attn_implementation=model["attn_implementation"],
         trust_remote_code=model["trust_remote_code"],
     )
+
+
+def one_pass(rows: Sequence[Any], sft: Mapping[str, Any], steps: int) -> tuple[list[Any], dict[str, Any]]:
+    """Rows, and fields of ``SFTConfig``, by which training takes each row once in exactly so many steps.
+
+    Arms of equal tokens have different numbers of rows; the batch size is what makes their steps as many. Where no
+    batch size does so exactly, the last rows are left out, or the first ones come again: a few in a hundred at most
+    with more rows than steps.
+
+    Args:
+        rows: In training order.
+        sft: Fields of the training; ``per_device_train_batch_size`` bounds the rows that are in memory at once.
+        steps: Optimizer steps.
+    """
+    at_once = rows_a_step({**sft, "gradient_accumulation_steps": 1})
+    parts = math.ceil(len(rows) / (steps * at_once))
+    ways = []
+    for size in {max(1, len(rows) // (steps * parts)), math.ceil(len(rows) / (steps * parts))}:
+        most = steps * parts * size
+        ways.append((min(max(len(rows), most - parts * size + 1), most), size))
+    count, size = min(ways, key=lambda way: abs(way[0] - len(rows)))
+    fields = {
+        "per_device_train_batch_size": size,
+        "gradient_accumulation_steps": parts,
+        "num_train_epochs": 1,
+        "max_steps": -1,
+    }
+    return list(islice(cycle(rows), count)), fields
 
 
 def tracked(training: Path) -> dict[int, PatternSet]:
