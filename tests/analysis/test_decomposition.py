@@ -12,7 +12,7 @@ from scipy.optimize import nnls
 from scipy.stats import kstest
 
 from headprint.analysis.bootstrap import Bootstrap
-from headprint.analysis.decomposition.changes import read_change
+from headprint.analysis.decomposition.changes import read_task
 from headprint.analysis.decomposition.fit import decompose, discover
 from headprint.analysis.decomposition.regression import (
     Reduced,
@@ -26,9 +26,9 @@ from headprint.analysis.decomposition.regression import (
     solve,
     solve_all,
 )
-from headprint.analysis.decomposition.results import DecompositionOptions as Options
 from headprint.analysis.mixture import load_weights
 from headprint.base.errors import InputError
+from headprint.base.options import DecompositionOptions as Options
 from headprint.cli.app import run
 from headprint.patterns.pattern_set import Pattern
 from support.pattern_sets import HEADS, LAYERS, around, random_pattern
@@ -119,7 +119,7 @@ def test_fewer_heads_than_columns_can_be_turned():
 def test_cross_validation_against_a_loop(intercept):
     rng = np.random.default_rng(1)
     x, y = rng.random((24, 3)), rng.random(24)
-    parts = folds(np.repeat(np.arange(4), 6), 5, seed=2)
+    parts = folds(np.repeat(np.arange(4), 6), "heads", 5, seed=2)
     assert np.sum(parts, axis=0).tolist() == [1] * 24
     errors = held_out(x, y, parts, lambda p: [solve(p, range(3), "lstsq")], intercept=intercept)
     top = bottom = 0.0
@@ -133,7 +133,7 @@ def test_cross_validation_against_a_loop(intercept):
 
 def test_folds_by_layer_and_permutations_within_layers():
     layers = np.repeat([0, 2, 3], [4, 4, 2])
-    parts = folds(layers, "layers", seed=0)
+    parts = folds(layers, "layers", 5, seed=0)
     assert [np.unique(layers[part]).tolist() for part in parts] == [[0], [2], [3]]
     y = np.arange(10.0)
     within, free = (shuffled(y, layers, 200, how, seed=0) for how in ("layer", "all"))
@@ -291,26 +291,27 @@ def test_forward_takes_the_best_next_column():
         assert fit.r2 == pytest.approx(max(trials.values()))
 
 
-def test_read_change(tmp_path):
+def test_read_task(tmp_path):
     (before, after), _ = planted()
     before.save(tmp_path / "before")
     after.save(tmp_path / "after")
     difference = after.pattern() - before.pattern()
     difference.save(tmp_path / "change.safetensors")
     after.pattern().save(tmp_path / "after.safetensors")
-    name, pair = read_change(f"math={tmp_path}/before,{tmp_path}/after")
+    name, pair = read_task(f"math={tmp_path}/before,{tmp_path}/after")
     assert (name, [len(each) for each in pair]) == ("math", [40, 40])
-    _, mixed = read_change(f"math={tmp_path}/before,{tmp_path}/after.safetensors")
+    _, mixed = read_task(f"math={tmp_path}/before,{tmp_path}/after.safetensors")
     assert (mixed[1] - mixed[0]).values == pytest.approx(difference.values)
-    _, kept = read_change(f"math={tmp_path}/change.safetensors")
+    _, kept = read_task(f"math={tmp_path}/change.safetensors")
     assert (kept.values == difference.values).all()
     for wrong in ("math", "=a,b", "math=", "math=a,b,c", "math=a,"):
         with pytest.raises(InputError, match="NAME=BEFORE,AFTER"):
-            read_change(wrong)
-    with pytest.raises(InputError, match="one pattern set, not a change"):
-        read_change(f"math={tmp_path}/before")
+            read_task(wrong)
+    assert len(read_task(f"math={tmp_path}/before")[1]) == 40
+    with pytest.raises(InputError, match=r"t: this is one pattern set, not a change.*--by gradients"):
+        decompose(before, {"math": (before, after)}, name="t")
     with pytest.raises(InputError, match="no file or directory"):
-        read_change(f"math={tmp_path}/nothing")
+        read_task(f"math={tmp_path}/nothing")
 
 
 @pytest.fixture
@@ -348,7 +349,7 @@ def test_command(files, tmp_path, capsys):
 
 
 def test_command_discovers(files, capsys):
-    assert run([*files, "--discover=3", "--folds=layers", "--out=d.json"]) == 0
+    assert run([*files, "--discover=3", "--hold-out=layers", "--out=d.json"]) == 0
     assert "a growing basis" in capsys.readouterr().out
     assert load_weights("d.json").keys() == {"math", "code"}
 
@@ -364,9 +365,9 @@ def test_command_says_when_there_are_no_intervals(files, capsys):
 def test_command_refuses(files, capsys):
     for more, message in (
         (["--basic=math=a,b"], "no file or directory"),
-        (["--basic=code"], "does not name a change"),
+        (["--basic=code"], "does not name a task"),
         (["--basic=math=math-before,math-after"], "same name"),
-        (["--folds=many"], "folds"),
+        (["--folds=1"], "folds"),
         (["--subsets", "--discover=2"], "one of the two"),
         (["--confidence=2"], "confidence"),
     ):
@@ -406,7 +407,7 @@ def test_wrong_input():
             Options(**wrong)
     flat = {"math": change(random_pattern(1, (1, 9)))}
     with pytest.raises(InputError, match="two layers"):
-        decompose(change(random_pattern(0, (1, 9))), flat, options=Options(folds="layers"))
+        decompose(change(random_pattern(0, (1, 9))), flat, hold_out="layers")
 
 
 def test_a_change_that_only_mirrors_the_pattern_before_is_said_so(capsys, tmp_path):

@@ -61,6 +61,12 @@ IntervalMethod: TypeAlias = Literal["percentile", "basic", "bc"]
 RegressionMethod: TypeAlias = Literal["nnls", "lstsq"]
 """Least squares with non-negative weights, or with any."""
 
+DecomposedBy: TypeAlias = Literal["levels", "gradients"]
+"""What a decomposition fits: changes of activation levels, or mean head gradients."""
+
+HeldOut: TypeAlias = Literal["heads", "layers"]
+"""What a fit is tested on in turn: random parts of the heads, or each layer."""
+
 PermuteWithin: TypeAlias = Literal["layer", "all"]
 """Among which heads a null distribution permutes."""
 
@@ -498,3 +504,47 @@ class BootstrapOptions(Options):
         default=0.95, between=(0, 1), panel="Intervals", help="Of the intervals, between 0 and 1."
     )
     method: IntervalMethod = option(default="basic", panel="Intervals", help="How draws become an interval.")
+
+
+class DecompositionOptions(Options):
+    """How a decomposition is fitted and judged."""
+
+    by: DecomposedBy = option(
+        default="levels",
+        panel="Fit",
+        help="Changes of activation levels (the paper's), or head gradients before training.",
+        details="Head gradients are sketches (:mod:`headprint.measure.sketch`) and need no fine-tuning.",
+    )
+    method: RegressionMethod = option(
+        default="nnls",
+        panel="Fit",
+        help="nnls: no negative weights, so that they can become shares; lstsq: of any sign.",
+    )
+    relative: bool = option(
+        default=False,
+        panel="Fit",
+        help="Fit change rates ΔAP/AP, not ΔAP.",
+        details="The paper speaks of both.",
+    )
+    intercept: bool = option(default=False, panel="Fit", help="Fit a constant, too.")
+    hold_out: HeldOut = option(
+        default="heads",
+        panel="Intervals and nulls",
+        help="Test the fit on random parts of the heads in turn, or each layer.",
+    )
+    folds: int = option(default=10, min=2, panel="Intervals and nulls", metavar="N", help="Parts of the heads.")
+    permutations: int = option(
+        default=1000,
+        min=0,
+        panel="Intervals and nulls",
+        metavar="N",
+        help="Targets with permuted heads; by gradients also random tasks.",
+        details="0 for no null.",
+    )
+    permute_within: PermuteWithin = option(
+        default="layer",
+        panel="Intervals and nulls",
+        help="Permute heads within layers or all.",
+        details="Within layers keeps the profile over depth that all tasks share, and asks for more than it.",
+    )
+    seed: int = option(default=0, min=0, panel="Intervals and nulls", help="Seed of everything random.")

@@ -1,21 +1,22 @@
-"""A complex task's change as a combination of basic tasks' changes (arXiv 2409.15820, section 4).
+"""A complex task as a combination of basic tasks (arXiv 2409.15820, section 4).
 
-:func:`decompose` fits the change of a target by those of named basic tasks, and :func:`discover` finds a basis in a
-whole catalogue. Changes are aligned head by head in :mod:`.changes`, least squares is in :mod:`.regression`, intervals,
-nulls and rankings in :mod:`.fit`, and the types of options and results in :mod:`.results`.
+:func:`decompose` fits a target by named basic tasks, and :func:`discover` finds a basis in a whole catalogue. What is
+fitted are changes of activation levels (:mod:`.changes`) or mean head gradients (:mod:`.gradients`); both become a
+:mod:`.problem`. Least squares is in :mod:`.regression`, intervals, nulls and rankings in :mod:`.fit`, and the types of
+results in :mod:`.results`.
 """
 
-from headprint.analysis.decomposition.changes import Change, read_change
+from headprint.analysis.decomposition.changes import Change, read_task
 from headprint.analysis.decomposition.fit import MOST_RANKED, decompose, discover
 from headprint.analysis.decomposition.results import (
     Decomposition,
-    DecompositionOptions,
     Discovery,
     Gap,
     Null,
     Step,
     Subset,
 )
+from headprint.base.options import DecompositionOptions
 
 __all__ = [
     "MOST_RANKED",
@@ -29,5 +30,5 @@ __all__ = [
     "Subset",
     "decompose",
     "discover",
-    "read_change",
+    "read_task",
 ]

@@ -2,133 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
 from headprint.analysis.bootstrap import Bootstrap, Resampled, resample
 from headprint.analysis.comparability import check_comparable
 from headprint.analysis.confound import mirrors_before
+from headprint.analysis.decomposition.problem import Problem
+from headprint.analysis.decomposition.regression import reduce
 from headprint.base.errors import InputError
-from headprint.patterns import shared_heads
-from headprint.patterns.pattern_set import Pattern, PatternSet, load
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from headprint.base.shapes import Values
+from headprint.base.options import DecompositionOptions
+from headprint.patterns import Pattern, PatternSet, load, shared_heads
 
 Change: TypeAlias = Pattern | tuple[Pattern, Pattern] | tuple[PatternSet, PatternSet]
 """A change (of ``headprint diff``), or what there was before and after training."""
 
 
-@dataclass(frozen=True)
-class Problem:
-    """One regression.
-
-    Attributes:
-        name: Of the target.
-        tasks: K names of basic tasks.
-        x: (P, K) their changes.
-        y: (P,) the target's.
-        draws: x (B, P, K) and y (B, P) of resampled examples; None if a change has no examples.
-        layers: (P,) the layer of each head, in ascending order.
-        examples: Examples behind each change; None for a change without them.
-        mirrors_before: Correlation of each change with the negated pattern before
-            (:mod:`headprint.analysis.confound`); None for a change from a file.
-    """
-
-    name: str
-    tasks: list[str]
-    x: Values
-    y: Values
-    draws: tuple[Values, Values] | None
-    layers: NDArray[np.int64]
-    examples: dict[str, int | None]
-    mirrors_before: dict[str, float | None]
-
-    def narrowed(self, chosen: Sequence[int]) -> Problem:
-        """Return the same problem with some of the basic tasks."""
-        tasks = [self.tasks[k] for k in chosen]
-        draws = self.draws and (self.draws[0][:, :, list(chosen)], self.draws[1])
-        examples = {task: self.examples[task] for task in (self.name, *tasks)}
-        mirrors = {task: self.mirrors_before[task] for task in (self.name, *tasks)}
-        return Problem(self.name, tasks, self.x[:, list(chosen)], self.y, draws, self.layers, examples, mirrors)
-
-
-def prepare(
-    target: Change, basics: Mapping[str, Change], *, name: str, relative: bool, bootstrap: Bootstrap
+def of_changes(
+    given: Mapping[str, Change | PatternSet], options: DecompositionOptions, bootstrap: Bootstrap
 ) -> Problem:
     """Bring changes into one table of the heads that have a finite number in all of them.
 
     Args:
-        target: One change.
-        basics: K changes by task name.
-        name: Of the target.
-        relative: Divide each change by what was before.
+        given: The target's change by its name, then those of K basic tasks.
+        options: Whether changes or change rates are fitted, and with a constant or without.
         bootstrap: Number of draws, and seed.
 
     Raises:
-        InputError: There is no basic task, or there are more than heads; the target is among them; shapes or
-            models before training differ; or a change does not permit ``relative``.
+        InputError: A task has no change, shapes or models before training differ, or a change does not permit
+            ``relative``.
     """
-    if not basics:
-        raise InputError("there is no basic task to decompose into: give at least one")
-    if name in basics:
-        raise InputError(f"the target {name!r} is among the basic tasks, too: leave it out there")
-    given = {name: target, **basics}
-    check_comparable({task: _before(change).provenance for task, change in given.items()}, one_model=True)
-    changes = {task: _change(task, change, relative, bootstrap) for task, change in given.items()}
+    pairs = {task: _checked(task, change) for task, change in given.items()}
+    check_comparable({task: _before(change).provenance for task, change in pairs.items()}, one_model=True)
+    changes = {task: _change(task, change, options.relative, bootstrap) for task, change in pairs.items()}
     mask = shared_heads(*(change.values for change in changes.values()))
-    tasks = list(basics)
-    if len(tasks) >= mask.sum():
-        raise InputError(
-            f"{len(tasks)} basic tasks for {mask.sum()} heads: a fit wants more heads than tasks; name fewer tasks"
-        )
     y, *x = (change.values[mask] for change in changes.values())
-    draws = None
+    drawn = None
     if all(len(change.draws) for change in changes.values()):
         first, *others = (change.draws[:, mask] for change in changes.values())
         if all(np.isfinite(each).all() for each in (first, *others)):
-            draws = (np.stack(others, axis=-1), first)
+            drawn = reduce(np.stack(others, axis=-1), first, intercept=options.intercept)
     return Problem(
-        name,
-        tasks,
+        list(given),
         np.stack(x, axis=-1),
         y,
-        draws,
-        np.nonzero(mask)[0],
-        {task: _examples(change) for task, change in given.items()},
-        {task: _mirror(change, changes[task]) for task, change in given.items()},
+        layers=np.nonzero(mask)[0],
+        centered=True,
+        drawn=drawn,
+        random_tasks=None,
+        examples={task: _examples(change) for task, change in pairs.items()},
+        mirrors_before={task: _mirror(change, changes[task]) for task, change in pairs.items()},
     )
 
 
-def read_change(text: str) -> tuple[str, Change]:
-    """Read ``NAME=BEFORE,AFTER`` or ``NAME=CHANGE.safetensors``.
+def read_task(text: str) -> tuple[str, Change | PatternSet]:
+    """Read ``NAME=BEFORE,AFTER``, ``NAME=CHANGE.safetensors`` or ``NAME=SET``.
 
     Raises:
-        InputError: It is neither, or a file or directory is missing or something else.
+        InputError: It is none of them, or a file or directory is missing or something else.
     """
     name, equals, paths = text.partition("=")
     parts = paths.split(",")
     if not (name and equals and all(parts) and len(parts) <= 2):
         raise InputError(
-            f"{text!r} does not name a change: write NAME=BEFORE,AFTER (two pattern sets or files) or "
-            "NAME=CHANGE.safetensors (of headprint diff --out)"
+            f"{text!r} does not name a task: write NAME=BEFORE,AFTER (two pattern sets or files), "
+            "NAME=CHANGE.safetensors (of headprint diff --out), or, by gradients, NAME=SET"
         )
     found = [load(Path(part)) for part in parts]
-    if len(found) == 2:
-        kinds = {type(part) for part in found}
-        if len(kinds) == 2:  # a set and a file: their patterns can still be subtracted
-            found = [part.pattern() if isinstance(part, PatternSet) else part for part in found]
-        return name, cast(Change, tuple(found))
-    (only,) = found
-    if isinstance(only, PatternSet):
-        raise InputError(f"{paths} is one pattern set, not a change: write {name}=BEFORE,AFTER")
-    return name, only
+    if len(found) == 1:
+        return name, found[0]
+    if len({type(part) for part in found}) == 2:  # a set and a file: their patterns can still be subtracted
+        found = [part.pattern() if isinstance(part, PatternSet) else part for part in found]
+    return name, cast(Change, tuple(found))
+
+
+def _checked(task: str, change: Change | PatternSet) -> Change:
+    if isinstance(change, PatternSet):
+        raise InputError(
+            f"{task}: this is one pattern set, not a change: give {task}=BEFORE,AFTER, or decompose by gradients "
+            "(--by gradients), which need no training"
+        )
+    return change
 
 
 def _change(task: str, change: Change, relative: bool, bootstrap: Bootstrap) -> Resampled:

@@ -1,13 +1,15 @@
-"""A complex task's change as a combination of basic tasks' changes (arXiv 2409.15820, section 4).
+"""A complex task as a combination of basic tasks: its change (arXiv 2409.15820, section 4), or its mean head gradient.
 
     ΔAP_target = Σ_i α_i ΔAP_basic_i + ε          over the heads, by least squares
 
     result = decompose((before, after), {"math": (b, a), "code": (b, a)}, subsets=True)
+    result = decompose(target, {"math": math, "code": code}, by="gradients")      # sets before training, with sketches
     result.weights["math"], result.r2, result.null.p_value
 
 A good fit alone says little: the changes of all tasks share a profile over depth, and two dense
 positive vectors fit each other anyway. So beside each R² stand the R² on heads that were held out,
 the R² of a target whose heads were permuted, and how far the best basis stands above the median one.
+By gradients there is a stricter null as well: basic tasks whose rows were dealt out anew among them.
 
 The default has no intercept, as the paper's equation has none: a constant would take the rise that
 all fine-tuning shares away from the tasks, and the weights are to become shares of rows. R² is
@@ -24,7 +26,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headprint.analysis.bootstrap import Bootstrap
-from headprint.analysis.decomposition.changes import Change, Problem, prepare
+from headprint.analysis.decomposition.changes import Change, of_changes
+from headprint.analysis.decomposition.gradients import of_gradients
+from headprint.analysis.decomposition.problem import Problem
 from headprint.analysis.decomposition.regression import (
     Reduced,
     Solution,
@@ -40,7 +44,6 @@ from headprint.analysis.decomposition.regression import (
 )
 from headprint.analysis.decomposition.results import (
     Decomposition,
-    DecompositionOptions,
     Discovery,
     Gap,
     Null,
@@ -49,6 +52,8 @@ from headprint.analysis.decomposition.results import (
 )
 from headprint.analysis.intervals import Interval
 from headprint.base.errors import InputError
+from headprint.base.options import DecompositionOptions, from_keywords, takes_options
+from headprint.patterns import PatternSet
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,71 +65,99 @@ MOST_RANKED = 10
 _R2 = (-np.inf, 1.0)
 
 
+@takes_options(DecompositionOptions)
 def decompose(
-    target: Change,
-    basics: Mapping[str, Change],
+    target: Change | PatternSet,
+    basics: Mapping[str, Change | PatternSet],
     *,
     name: str = "target",
     subsets: bool = False,
-    options: DecompositionOptions | None = None,
     bootstrap: Bootstrap | None = None,
+    options: DecompositionOptions | None = None,
+    **fields: Any,
 ) -> Decomposition:
-    """Fit a target's change by those of basic tasks.
+    """Fit a target's change, or its mean head gradient, by those of basic tasks.
 
     Args:
-        target: ``(before, after)``, two pattern sets of the same examples or two patterns, or a change.
+        target: ``(before, after)``, two pattern sets of the same examples or two patterns, or a change; by gradients
+            one pattern set with sketches (of a pair, that before counts).
         basics: K of the same by task name.
         name: Of the target.
         subsets: Fit every subset of the basic tasks, too (10 tasks at most).
-        options: How the fit is made and judged.
-        bootstrap: How the intervals over examples are made. draws x (K + 1) x L x H x 8 bytes are held.
+        bootstrap: How the intervals over examples are made. Of changes, draws x (K + 1) x L x H x 8 bytes are held; of
+            gradients, all sketches and the inner products of all rows (rows² x 8 bytes).
+        options: All of the following in one object; keyword arguments take precedence over it.
+        {options}
 
     Raises:
-        InputError: Shapes or models before training differ, there are too many basic tasks or none, or a change
-            cannot be read as ``options.relative`` says.
+        InputError: Shapes or models before training differ, there are too many basic tasks or none, or a task
+            cannot be read as the options say.
     """
-    options, bootstrap = options or DecompositionOptions(), bootstrap or Bootstrap()
+    chosen, bootstrap = from_keywords(DecompositionOptions, options, fields), bootstrap or Bootstrap()
     if subsets and len(basics) > MOST_RANKED:
         raise InputError(
             f"{len(basics)} basic tasks have {2 ** len(basics) - 1:,} subsets; {MOST_RANKED} tasks are ranked at "
             "most: use discover"
         )
-    problem = prepare(target, basics, name=name, relative=options.relative, bootstrap=bootstrap)
-    return _Work(problem, options, bootstrap).decomposition(subsets)
+    return _Work(_prepare(target, basics, name, chosen, bootstrap), chosen, bootstrap).decomposition(subsets)
 
 
+@takes_options(DecompositionOptions)
 def discover(
-    target: Change,
-    catalogue: Mapping[str, Change],
+    target: Change | PatternSet,
+    catalogue: Mapping[str, Change | PatternSet],
     *,
     name: str = "target",
     most: int = 8,
-    options: DecompositionOptions | None = None,
     bootstrap: Bootstrap | None = None,
+    options: DecompositionOptions | None = None,
+    **fields: Any,
 ) -> Discovery:
     """Find a sparse basis in a whole catalogue of tasks.
 
     The basis grows by the task that lowers the residual most, all weights being fitted anew
     (orthogonal matching pursuit). Its size is the smallest whose error on held-out heads is within
     one standard error of the smallest error (Breiman et al. 1984), the basis being grown anew
-    without the held-out heads; a constant competes as the basis of size 0.
+    without the held-out heads; a constant (of gradients, 0) competes as the basis of size 0.
 
     Args:
         target: As :func:`decompose`.
-        catalogue: K changes by task name.
+        catalogue: K changes or pattern sets by task name.
         name: Of the target.
         most: The largest basis tried.
-        options: How the fits are made and judged.
         bootstrap: How the intervals over examples are made.
+        options: All of the following in one object; keyword arguments take precedence over it.
+        {options}
 
     Raises:
         InputError: As :func:`decompose`.
     """
-    options, bootstrap = options or DecompositionOptions(), bootstrap or Bootstrap()
+    chosen, bootstrap = from_keywords(DecompositionOptions, options, fields), bootstrap or Bootstrap()
     if most < 1:
         raise InputError(f"the largest basis has {most} tasks: choose 1 or more")
-    problem = prepare(target, catalogue, name=name, relative=options.relative, bootstrap=bootstrap)
-    return _Work(problem, options, bootstrap).discovery(min(most, len(problem.tasks)))
+    problem = _prepare(target, catalogue, name, chosen, bootstrap)
+    return _Work(problem, chosen, bootstrap).discovery(min(most, len(problem.tasks)))
+
+
+def _prepare(
+    target: Change | PatternSet,
+    basics: Mapping[str, Change | PatternSet],
+    name: str,
+    options: DecompositionOptions,
+    bootstrap: Bootstrap,
+) -> Problem:
+    if not basics:
+        raise InputError("there is no basic task to decompose into: give at least one")
+    if name in basics:
+        raise InputError(f"the target {name!r} is among the basic tasks, too: leave it out there")
+    read = {"levels": of_changes, "gradients": of_gradients}[options.by]
+    problem = read({name: target, **basics}, options, bootstrap)
+    if len(basics) >= len(problem.layers):
+        raise InputError(
+            f"{len(basics)} basic tasks for {len(problem.layers)} heads: a fit wants more heads than tasks; name "
+            "fewer tasks"
+        )
+    return problem
 
 
 class _Work:
@@ -132,11 +165,14 @@ class _Work:
 
     def __init__(self, problem: Problem, options: DecompositionOptions, bootstrap: Bootstrap) -> None:
         self.problem, self.options, self.bootstrap = problem, options, bootstrap
-        self.parts = folds(problem.layers, options.folds, options.seed)
+        self.parts = [
+            np.repeat(part, len(problem.y) // len(problem.layers))
+            for part in folds(problem.layers, options.hold_out, options.folds, options.seed)
+        ]
         if len(self.parts) < 2:
-            raise InputError("leaving out one layer at a time needs two layers or more: give a number of folds")
+            raise InputError("leaving out one layer at a time needs two layers or more: hold out heads")
         self.whole = self._reduce(problem.x, problem.y)
-        self.drawn = None if problem.draws is None else self._reduce(*problem.draws)
+        self.drawn = problem.drawn
         targets = shuffled(problem.y, problem.layers, options.permutations, options.permute_within, options.seed)
         self.permuted = self._reduce(np.broadcast_to(problem.x, (options.permutations, *problem.x.shape)), targets)
 
@@ -147,30 +183,36 @@ class _Work:
         weights, r2, constant = self._draws(every)
         interval = self.bootstrap.interval
         full = self._subset(every, fit)
+        by_chance = problem.random_tasks and solve_all(problem.random_tasks, every, options.method)[1]
         ranked, gaps = self._ranking() if subsets else (None, None)
         return Decomposition(
-            target=problem.name,
-            weights={task: self._weight(fit.weights[k], weights[:, k]) for k, task in enumerate(problem.tasks)},
+            target=problem.names[0],
+            weights=self._weights(fit.weights, weights, np.inf),
+            shares=self._weights(_shares(fit.weights), _shares(weights), 1.0) if options.method == "nnls" else None,
             intercept=interval(fit.intercept, constant) if options.intercept else Interval(0.0),
             r2=interval(fit.r2, r2, _R2),
             adjusted=full.adjusted,
             cross_validated=full.cross_validated,
             null=full.null,
+            random_tasks=None if by_chance is None else _null(fit.r2, by_chance),
             subsets=ranked,
             gaps=gaps,
-            heads=len(problem.y),
+            heads=len(problem.layers),
             examples=problem.examples,
             mirrors_before=problem.mirrors_before,
             intervals=self.drawn is not None,
             options=options,
         )
 
-    def _weight(self, value: float, draws: NDArray[Any]) -> Interval:
-        if self.options.method == "lstsq":
-            return self.bootstrap.interval(value, draws)
-        # At the bound of 0 nothing can be reflected: there the percentiles are the interval.
-        options = self.bootstrap if value > 0 else replace(self.bootstrap, method="percentile")
-        return options.interval(value, draws, (0.0, np.inf))
+    def _weights(self, values: NDArray[Any], draws: NDArray[Any], most: float) -> dict[str, Interval]:
+        """Intervals by task of weights (K,) and their draws (B, K)."""
+        found = {}
+        for task, value, drawn in zip(self.problem.tasks, values, draws.T, strict=True):
+            signed = self.options.method == "lstsq"
+            # At the bound of 0 nothing can be reflected: there the percentiles are the interval.
+            options = self.bootstrap if signed or value > 0 else replace(self.bootstrap, method="percentile")
+            found[task] = options.interval(value, drawn, (-np.inf if signed else 0.0, most))
+        return found
 
     def discovery(self, most: int) -> Discovery:
         problem, method = self.problem, self.options.method
@@ -193,16 +235,17 @@ class _Work:
                 frequency = {
                     task: float(np.mean([k in pick for pick in picks])) for k, task in enumerate(problem.tasks)
                 }
-        return Discovery(problem.name, steps, self._names(chosen), fit, null, frequency)
+        return Discovery(problem.names[0], steps, self._names(chosen), fit, null, frequency)
 
     def _narrowed(self, chosen: Sequence[int]) -> _Work:
         return _Work(self.problem.narrowed(chosen), self.options, self.bootstrap)
 
     def _reduce(self, x: NDArray[Any], y: NDArray[Any]) -> Reduced:
-        return reduce(x, y, intercept=self.options.intercept)
+        return reduce(x, y, intercept=self.options.intercept, centered=self.problem.centered)
 
     def _held_out(self, choose: Any) -> NDArray[np.float64]:
-        return held_out(self.problem.x, self.problem.y, self.parts, choose, intercept=self.options.intercept)
+        problem, intercept = self.problem, self.options.intercept
+        return held_out(problem.x, problem.y, self.parts, choose, intercept=intercept, centered=problem.centered)
 
     def _names(self, chosen: Sequence[int]) -> tuple[str, ...]:
         return tuple(self.problem.tasks[k] for k in chosen)
@@ -255,6 +298,12 @@ class _Work:
             float(np.mean(drawn.argmax(axis=0) == best)) if drawn.size else float("nan"),
             _p_value(gap, stands) if stands.size else float("nan"),
         )
+
+
+def _shares(weights: NDArray[Any]) -> NDArray[np.float64]:
+    """α_i / Σ α, (..., K); NaN where all are 0."""
+    total = weights.sum(axis=-1, keepdims=True)
+    return np.divide(weights, total, out=np.full(weights.shape, np.nan), where=total > 0)
 
 
 def _one_standard_error(errors: NDArray[Any]) -> int:

@@ -1,67 +1,24 @@
-"""How a decomposition is made (:class:`DecompositionOptions`) and what it finds."""
+"""What a decomposition finds."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any
 
 from headprint.analysis.confound import mirror_warning
 from headprint.analysis.intervals import Interval
-from headprint.base.errors import InputError, did_you_mean
 from headprint.base.files import without_nan
-from headprint.base.options import PermuteWithin, RegressionMethod
-
-Folds: TypeAlias = int | Literal["layers"]
-
-
-@dataclass(frozen=True)
-class DecompositionOptions:
-    """How a fit is made and judged.
-
-    Attributes:
-        method: ``"nnls"``: no negative weights, so that they can become numbers of rows; or
-            ``"lstsq"``: weights of any sign.
-        relative: Fit change rates ΔAP / AP instead of changes ΔAP. The paper speaks of both.
-        intercept: Fit a constant, too.
-        folds: Parts of the heads that are held out in turn, or ``"layers"``: each layer in turn.
-        permutations: Targets with permuted heads, for the null; 0 for none.
-        permute_within: Permute within each ``"layer"``, which keeps the profile over depth that all
-            tasks share and asks for more than it, or over ``"all"`` heads.
-        seed: Of folds and permutations.
-
-    Raises:
-        InputError: One of them is out of range.
-    """
-
-    method: RegressionMethod = "nnls"
-    relative: bool = False
-    intercept: bool = False
-    folds: Folds = 10
-    permutations: int = 1000
-    permute_within: PermuteWithin = "layer"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name, value, kind in (
-            ("method", self.method, RegressionMethod),
-            ("permute_within", self.permute_within, PermuteWithin),
-        ):
-            if value not in (allowed := get_args(kind)):
-                raise InputError(f"unknown {name} {value!r}: {did_you_mean(value, allowed)}")
-        if self.folds != "layers" and (not isinstance(self.folds, int) or self.folds < 2):
-            raise InputError(f"folds is {self.folds!r}; choose 2 parts or more, or 'layers'")
-        if self.permutations < 0 or self.seed < 0:
-            raise InputError(f"permutations ({self.permutations}) and seed ({self.seed}) must be 0 or more")
+from headprint.base.options import DecompositionOptions
 
 
 @dataclass(frozen=True)
 class Null:
-    """R² of targets whose heads were permuted.
+    """R² that chance gives: of targets whose heads were permuted, or by random basic tasks.
 
     Attributes:
         mean: Of their R².
         high: Their 95th percentile.
-        p_value: Share of them, the target itself included, that fit at least as well as it.
+        p_value: Share of them, the actual fit included, that fit at least as well as it.
     """
 
     mean: float
@@ -103,19 +60,23 @@ class Gap:
 
 @dataclass(frozen=True)
 class Decomposition:
-    """What a target's change is composed of.
+    """What a target's change, or its mean head gradient, is composed of.
 
     Attributes:
         target: Its name.
-        weights: α by basic task. The interval of a weight that nnls holds at 0 is one of percentiles.
+        weights: α by basic task; by gradients, of columns of norm 1. The interval of a weight that nnls holds at 0 is
+            one of percentiles.
+        shares: α_i / Σ α, with intervals; None for weights of any sign, and NaN if all are 0.
         intercept: The constant; 0 if none is fitted.
-        r2: Against the best constant.
+        r2: Against the best constant; by gradients, whose signs are those of random directions, against 0.
         adjusted: R² less what so many basic tasks explain by chance.
         cross_validated: R² on held-out heads.
         null: R² of permuted targets; None if there are none.
+        random_tasks: R² by basic tasks whose rows were dealt out anew among them; None if there are none, and for
+            levels.
         subsets: All subsets of the basic tasks, best first; None if not asked for.
         gaps: One of each size that has two subsets or more; None if not asked for.
-        heads: P, the heads fitted: those with a number in every change.
+        heads: The heads fitted: those with a number in every task.
         examples: Examples behind each change, by task; None for a change from a file.
         mirrors_before: Correlation of each change with the negated pattern before, by task; None for a change
             from a file. Near 1, the change is little more than -AP_before (:mod:`headprint.analysis.confound`).
@@ -125,11 +86,13 @@ class Decomposition:
 
     target: str
     weights: dict[str, Interval]
+    shares: dict[str, Interval] | None
     intercept: Interval
     r2: Interval
     adjusted: float
     cross_validated: float
     null: Null | None
+    random_tasks: Null | None
     subsets: list[Subset] | None
     gaps: list[Gap] | None
     heads: int

@@ -1,16 +1,16 @@
-"""``headprint decompose``: a task's change as a combination of other tasks' changes."""
+"""``headprint decompose``: a task as a combination of other tasks."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from headprint.base.errors import InputError
 from headprint.base.files import write_json
-from headprint.base.options import PermuteWithin, RegressionMethod
+from headprint.base.options import DecompositionOptions
 from headprint.cli import options, output
 
 if TYPE_CHECKING:
@@ -19,23 +19,16 @@ if TYPE_CHECKING:
     from headprint.analysis.decomposition import Decomposition, Discovery, Null
     from headprint.analysis.intervals import Interval
 
-_CHANGE = "NAME=BEFORE,AFTER: two pattern sets or files; or NAME=CHANGE.safetensors, of headprint diff --out."
+_TASK = "NAME=BEFORE,AFTER or NAME=CHANGE.safetensors (of diff --out); by gradients NAME=SET, extracted with --sketch."
 _FIT = "Fit"
 _DOUBT = "Intervals and nulls"
 _RANKS = 10  # subsets shown of each size
 
 
+@options.takes_options(DecompositionOptions)
 def decompose(
-    target: Annotated[str, typer.Option("--target", metavar="CHANGE", help=_CHANGE)],
-    basic: Annotated[list[str], typer.Option("--basic", metavar="CHANGE", help="Likewise, once for each basic task.")],
-    method: Annotated[
-        RegressionMethod,
-        typer.Option(help="nnls: no negative weights; lstsq: of any sign.", rich_help_panel=_FIT),
-    ] = "nnls",
-    relative: Annotated[
-        bool, typer.Option("--relative", help="Fit change rates ΔAP/AP, not ΔAP.", rich_help_panel=_FIT)
-    ] = False,
-    intercept: Annotated[bool, typer.Option("--intercept", help="Fit a constant, too.", rich_help_panel=_FIT)] = False,
+    target: Annotated[str, typer.Option("--target", metavar="TASK", help=_TASK)],
+    basic: Annotated[list[str], typer.Option("--basic", metavar="TASK", help="Likewise, once for each basic task.")],
     subsets: Annotated[
         bool, typer.Option("--subsets", help="Rank every subset of the basic tasks.", rich_help_panel=_FIT)
     ] = False,
@@ -45,60 +38,39 @@ def decompose(
             metavar="N", min=1, help="Find a basis of N tasks at most among the basic ones.", rich_help_panel=_FIT
         ),
     ] = None,
-    folds: Annotated[
-        str,
-        typer.Option(metavar="N|layers", help="Parts of the heads held out, or each layer.", rich_help_panel=_DOUBT),
-    ] = "10",
-    permutations: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Targets with permuted heads.", rich_help_panel=_DOUBT)
-    ] = 1000,
-    permute_within: Annotated[
-        PermuteWithin, typer.Option(help="Permute heads within layers or all.", rich_help_panel=_DOUBT)
-    ] = "layer",
     bootstrap: Annotated[
         int, typer.Option(metavar="N", min=0, help="Resamples of the examples.", rich_help_panel=_DOUBT)
     ] = 1000,
     confidence: Annotated[float, typer.Option(help="Of the intervals.", rich_help_panel=_DOUBT)] = 0.95,
-    seed: Annotated[int, typer.Option(min=0, help="Of everything random.", rich_help_panel=_DOUBT)] = 0,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write the result as JSON.", rich_help_panel=options.OUTPUT_PANEL),
     ] = None,
     json: options.JsonOption = False,
+    **fields: Any,
 ) -> None:
-    """Fit the change of one task by the changes of others: weights, R², and what chance would give."""
+    """Fit one task by others: their changes, or their head gradients; weights, R², and what chance would give."""
     from headprint.analysis import decomposition
     from headprint.analysis.bootstrap import Bootstrap
 
-    if folds != "layers" and not folds.isdecimal():
-        raise InputError(f"folds is {folds!r}: give a number of parts, or 'layers'")
-    name, change = decomposition.read_change(target)
-    basics = dict(pairs := [decomposition.read_change(each) for each in basic])
+    name, change = decomposition.read_task(target)
+    basics = dict(pairs := [decomposition.read_task(each) for each in basic])
     if len(basics) < len(pairs):
         raise InputError("two basic tasks have the same name: give each a name of its own")
     if discover and subsets:
         raise InputError("--subsets ranks the tasks that are named, and --discover names them: give one of the two")
-    options = decomposition.DecompositionOptions(
-        method=method,
-        relative=relative,
-        intercept=intercept,
-        folds=cast(Any, folds if folds == "layers" else int(folds)),
-        permutations=permutations,
-        permute_within=permute_within,
-        seed=seed,
-    )
-    draws = Bootstrap(draws=bootstrap, seed=seed, confidence=confidence)
+    draws = Bootstrap(draws=bootstrap, seed=fields["seed"], confidence=confidence)
     result: Decomposition | Discovery
     if discover:
-        result = decomposition.discover(change, basics, name=name, most=discover, options=options, bootstrap=draws)
+        result = decomposition.discover(change, basics, name=name, most=discover, bootstrap=draws, **fields)
         parts, fit = _discovery(result), result.fit
     else:
-        result = decomposition.decompose(change, basics, name=name, subsets=subsets, options=options, bootstrap=draws)
+        result = decomposition.decompose(change, basics, name=name, subsets=subsets, bootstrap=draws, **fields)
         parts, fit = _decomposition(result), result
     if fit and bootstrap and not fit.intervals:
         output.say(
-            "no intervals: they need pattern sets of two examples or more before and after, for every task (and, for "
-            "change rates, a level above 0 in every resample)"
+            "no intervals: they need pattern sets of two examples or more for every task, of changes before and after "
+            "(and, for change rates, a level above 0 in every resample)"
         )
     for warning in fit.warnings if fit else []:
         output.say(f"warning: {warning}")
@@ -114,12 +86,14 @@ def decompose(
 
 def _decomposition(found: Decomposition) -> list[RenderableType]:
     options = found.options
-    rates = "change rates ΔAP/AP" if options.relative else "changes ΔAP"
+    fitted = "change rates ΔAP/AP" if options.relative else "changes ΔAP"
+    if options.by == "gradients":
+        fitted = "head gradients"
     counts = ", ".join(f"{task} {'–' if n is None else n}" for task, n in found.examples.items())
     parts: list[RenderableType] = [
-        f"{found.target} by {options.method}, {rates}, {found.heads} heads; examples: {counts}",
+        f"{found.target} by {options.method}, {fitted}, {found.heads} heads; examples: {counts}",
         "",
-        _table(("basic task", "weight", "interval"), [(task, *_cells(w)) for task, w in found.weights.items()]),
+        _weights(found),
         "",
     ]
     rows = [
@@ -127,6 +101,7 @@ def _decomposition(found: Decomposition) -> list[RenderableType]:
         ("R² adjusted", f"{found.adjusted:.3f}", ""),
         ("R² on held-out heads", f"{found.cross_validated:.3f}", ""),
         *_null_rows(found.null, f"heads permuted {_within(options.permute_within)}"),
+        *_null_rows(found.random_tasks, "rows dealt out anew among the tasks"),
     ]
     if options.intercept:
         rows.append(("constant", *_cells(found.intercept)))
@@ -172,6 +147,13 @@ def _discovery(found: Discovery) -> list[RenderableType]:
         chance = _null_rows(found.null, "bases of this size for permuted heads")
         parts += [_table(("chance, the choice included", "", ""), chance), ""]
     return [*parts, *_decomposition(found.fit)]
+
+
+def _weights(found: Decomposition) -> RenderableType:
+    if found.shares is None:
+        return _table(("basic task", "weight", "interval"), [(task, *_cells(w)) for task, w in found.weights.items()])
+    rows = [(task, f"{found.weights[task].value:.3f}", *_cells(share)) for task, share in found.shares.items()]
+    return _table(("basic task", "weight", "share", "interval"), rows)
 
 
 def _null_rows(null: Null | None, what: str) -> list[tuple[str, str, str]]:

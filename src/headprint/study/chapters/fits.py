@@ -62,6 +62,8 @@ class Decomposition:
     examples: dict[str, int | None]
     intervals: bool
     options: dict[str, Any]
+    shares: dict[str, Estimate] | None = None
+    random_tasks: Null | None = None
     mirrors_before: dict[str, float | None] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
