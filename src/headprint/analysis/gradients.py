@@ -52,4 +52,5 @@ def root_mean_squares(sets: Iterable[PatternSet]) -> Values:
         for block in each.iter_sketches():
             squares += (block.astype(np.float64) ** 2).sum(axis=0).mean(axis=-1)
             rows += len(block)
-    return np.sqrt(squares / rows)
+    result: Values = np.sqrt(squares / rows)
+    return result

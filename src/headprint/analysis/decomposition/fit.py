@@ -303,7 +303,8 @@ class _Work:
 def _shares(weights: NDArray[Any]) -> NDArray[np.float64]:
     """α_i / Σ α, (..., K); NaN where all are 0."""
     total = weights.sum(axis=-1, keepdims=True)
-    return np.divide(weights, total, out=np.full(weights.shape, np.nan), where=total > 0)
+    shares: NDArray[np.float64] = np.divide(weights, total, out=np.full(weights.shape, np.nan), where=total > 0)
+    return shares
 
 
 def _one_standard_error(errors: NDArray[Any]) -> int:

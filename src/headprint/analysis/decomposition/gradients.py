@@ -120,13 +120,15 @@ def _of_means(products: NDArray[np.float64], means: Sequence[tuple[slice, NDArra
             found[:, i, j] = found[:, j, i] = ((weights @ products[rows, others]) * their).sum(axis=1)
     lengths = np.sqrt(np.diagonal(found, axis1=1, axis2=2))
     lengths = np.where(lengths > 0, lengths, 1.0)
-    return found / (lengths[:, :, None] * lengths[:, None, :])
+    found /= lengths[:, :, None] * lengths[:, None, :]
+    return found
 
 
 def _resampled(task: str, n: int, bootstrap: Bootstrap) -> NDArray[np.float64]:
     """(B, n) weights of resampled rows; the order in which tasks are named changes nothing."""
     rng = np.random.default_rng([bootstrap.seed, zlib.crc32(task.encode())])
-    return rng.multinomial(n, np.full(n, 1 / n), size=bootstrap.draws) / n
+    weights: NDArray[np.float64] = rng.multinomial(n, np.full(n, 1 / n), size=bootstrap.draws) / n
+    return weights
 
 
 def _dealt_anew(places: Sequence[slice], options: DecompositionOptions) -> list[tuple[slice, NDArray[np.float64]]]:
