@@ -3,7 +3,11 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-_EXTRAS = {"train": "TRL, PEFT and accelerate", "eval": "lm-evaluation-harness", "select": "bm25s and scikit-learn"}
+_EXTRAS = {
+    "train": "TRL, PEFT and accelerate",
+    "eval": "lm-evaluation-harness",
+    "select": "bm25s, scikit-learn and sentence-transformers",
+}
 
 
 class InputError(ValueError):

@@ -85,6 +85,9 @@ AblationMode: TypeAlias = Literal["zero", "mean"]
 AnswerBy: TypeAlias = Literal["generate", "likelihood"]
 """Whether a model writes its answer or chooses the likeliest one."""
 
+EMBEDDING_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+"""What embeds rows unless another model is named."""
+
 _METADATA = "headprint"
 _AMERICAN = (
     (re.compile(r"is(e|ed|es|ing|ation)\b"), r"iz\1"),

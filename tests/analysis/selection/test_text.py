@@ -23,10 +23,10 @@ def words(row):
     return re.findall(r"\b\w\w+\b", text_of(row).lower())
 
 
-def scores(method, target=TARGET, pool=POOL):
+def scores(method, target=TARGET, pool=POOL, **more):
     query = around(random_pattern(0), len(target), ids=[str(row["id"]) for row in target])
     levels = around(random_pattern(1), len(pool), ids=[str(row["id"]) for row in pool])
-    return score(SelectionInputs(query, levels, query_rows=target, pool_rows=pool), method).values
+    return score(SelectionInputs(query, levels, query_rows=target, pool_rows=pool, **more), method).values
 
 
 def test_bm25():
@@ -69,6 +69,24 @@ def test_token_overlap():
         for a in (set(words(row)) for row in TARGET)
     ]
     assert scores("token-overlap") == pytest.approx(np.array(expected), abs=1e-6)
+
+
+def test_embeddings(tmp_path):
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import BoW
+
+    vocabulary = ["basket", "seven", "items", "score"]
+    SentenceTransformer(modules=[BoW(vocabulary)], device="cpu").save(str(tmp_path / "bow"))
+    counts = [
+        np.array([[text_of(row).lower().split().count(word) for word in vocabulary] for row in rows], float)
+        for rows in (TARGET, POOL)
+    ]
+    lengths = [np.linalg.norm(each, axis=1) for each in counts]
+    with np.errstate(invalid="ignore"):
+        expected = counts[0] @ counts[1].T / np.outer(*lengths)
+    assert scores("embeddings", embedding_model=str(tmp_path / "bow")) == pytest.approx(expected, abs=1e-5, nan_ok=True)
+    with pytest.raises(InputError, match=r"cannot load the embedding model .*: name another \(--embedding-model\)"):
+        scores("embeddings", embedding_model=str(tmp_path / "none"))
 
 
 def test_the_text_of_a_row():

@@ -12,7 +12,7 @@ from headprint.analysis.comparability import check_comparable
 from headprint.analysis.selection.rows import rows_of
 from headprint.analysis.selection.similarity import Vectors
 from headprint.base.errors import InputError, did_you_mean
-from headprint.base.options import SelectionLevels, TuningOptions, american
+from headprint.base.options import EMBEDDING_MODEL, SelectionLevels, TuningOptions, american
 from headprint.data import Source, read_rows
 from headprint.patterns import Pattern, PatternSet, shared_heads
 
@@ -51,6 +51,7 @@ class SelectionInputs:
         pool_rows: The rows that the pool was extracted from.
         model: A model, or its name.
         tokenizer: The model's; None for the one that comes with a model given by name.
+        embedding_model: A model of sentence-transformers, for methods that compare sentence embeddings.
         tuning: How selectors that train the model first do so.
         levels: Which levels are compared: ``"raw"``; ``"standardized"``, each head's less its mean over the pool in
             units of its standard deviation there, so that the profile that all examples share counts for nothing
@@ -73,6 +74,7 @@ class SelectionInputs:
     pool_rows: Source | None = None
     model: str | nn.Module | None = None
     tokenizer: Any = None
+    embedding_model: str = EMBEDDING_MODEL
     tuning: TuningOptions = field(default_factory=TuningOptions)
     levels: SelectionLevels = "raw"
     signed: bool = False

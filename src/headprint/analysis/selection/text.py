@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from headprint.analysis.selection import similarity
 from headprint.analysis.selection.inputs import SelectionInputs
 from headprint.analysis.selection.registry import Cost, selector
 from headprint.analysis.selection.rows import text_of
-from headprint.base.errors import missing_extra
+from headprint.base.errors import InputError, missing_extra
 
 if TYPE_CHECKING:
     from headprint.base.shapes import Values
@@ -53,6 +54,21 @@ def token_overlap(inputs: SelectionInputs) -> Values:
     either = np.asarray(one.sum(axis=1)) + np.asarray(other.sum(axis=1)).T - shared
     scores: Values = shared / np.maximum(either, 1)
     return scores
+
+
+@selector(needs="rows", cost=Cost())
+def embeddings(inputs: SelectionInputs) -> Values:
+    """Cosine of sentence embeddings, by a model of sentence-transformers (Reimers & Gurevych 2019)."""
+    library = _library("sentence_transformers")
+    target, pool = _texts(inputs)
+    try:
+        model = library.SentenceTransformer(inputs.embedding_model)
+    except Exception as error:  # whatever the hub or the file raises
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"cannot load the embedding model {inputs.embedding_model!r} ({reason}): name another (--embedding-model)"
+        ) from error
+    return similarity.cosine(*(model.encode(x, show_progress_bar=inputs.show_progress) for x in (target, pool)))
 
 
 def _texts(inputs: SelectionInputs) -> tuple[list[str], list[str]]:

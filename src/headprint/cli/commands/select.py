@@ -11,8 +11,9 @@ from headprint.base.options import Pick, SelectionLevels
 from headprint.cli import options, output
 
 METHOD_NAMES = (
-    "head-gradient, correlation, cosine, signed-levels; bm25, tf-idf, token-overlap; rds+, perplexity, ifd, "
-    "target-selects; random, random-by-source, length-matched, longest; shuffled-heads, half-heads, layer-means"
+    "head-gradient, correlation, cosine, signed-levels; bm25, tf-idf, token-overlap, embeddings; "
+    "rds+, perplexity, ifd, target-selects, less; random, random-by-source, length-matched, longest; "
+    "shuffled-heads, half-heads, layer-means"
 )  # and those of other packages
 
 _SCORES = "Scoring"
