@@ -172,7 +172,7 @@ def test_command(tmp_path, monkeypatch, capsys) -> None:
     assert run([*command, "--by=gradients", "--permutations=20", "--out=d.json"]) == 0
     shown = capsys.readouterr().out
     assert "head gradients, 12 heads" in shown
-    assert "share" in shown
+    assert "mixture" in shown
     assert "rows dealt out anew" in shown
     assert max(map(len, shown.splitlines())) <= 80
     found = json.loads((tmp_path / "d.json").read_text())

@@ -20,7 +20,7 @@ import numpy as np
 
 from headprint.base.errors import InputError, did_you_mean
 from headprint.base.files import read_json, write_json, write_json_lines
-from headprint.base.options import NegativeWeights
+from headprint.base.options import MixtureWeights, NegativeWeights
 from headprint.data import Row, Source, describe, fingerprint, read_rows, row_id
 
 if TYPE_CHECKING:
@@ -184,8 +184,14 @@ def mix(
     return Mixed(shuffled, {"seed": seed, "oversample": oversample, "rows": len(shuffled), "tasks": taken})
 
 
-def load_weights(path: str | Path) -> dict[str, float]:
-    """Read the weights from a file that ``headprint decompose --out`` wrote.
+def load_weights(path: str | Path, weights: MixtureWeights = "shares") -> dict[str, float]:
+    """Read weights from a file that ``headprint decompose --out`` wrote.
+
+    Args:
+        path: The file.
+        weights: ``"shares"``: those drawn towards the uniform mixture
+            (:mod:`headprint.analysis.decomposition.shares`), or the weights of the fit if the target had no rows to
+            find them with; or ``"fit"``: the weights of the fit, as in the paper.
 
     Raises:
         InputError: The file is missing or is not a decomposition, or the discovery found no basis.
@@ -196,7 +202,10 @@ def load_weights(path: str | Path) -> dict[str, float]:
             raise InputError(f"{path}: the discovery found no basis, so there is nothing to mix: name basic tasks")
         content = content["fit"]
     try:
-        return {task: float(weight["value"]) for task, weight in content["weights"].items()}
+        found = content["weights"]
+        if weights == "shares" and content.get("mixture"):
+            found = content["mixture"]["shares"]
+        return {task: float(weight["value"]) for task, weight in found.items()}
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is not a decomposition: give a file of headprint decompose --out") from error
 

@@ -70,6 +70,9 @@ HeldOut: TypeAlias = Literal["heads", "layers"]
 PermuteWithin: TypeAlias = Literal["layer", "all"]
 """Among which heads a null distribution permutes."""
 
+MixtureWeights: TypeAlias = Literal["shares", "fit"]
+"""Which weights of a decomposition are mixed: the shares drawn towards the uniform mixture, or those of the fit."""
+
 NegativeWeights: TypeAlias = Literal["refuse", "clip"]
 """What becomes of a negative weight in a mixture."""
 

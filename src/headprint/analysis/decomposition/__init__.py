@@ -2,8 +2,8 @@
 
 :func:`decompose` fits a target by named basic tasks, and :func:`discover` finds a basis in a whole catalogue. What is
 fitted are changes of activation levels (:mod:`.changes`) or mean head gradients (:mod:`.gradients`); both become a
-:mod:`.problem`. Least squares is in :mod:`.regression`, intervals, nulls and rankings in :mod:`.fit`, and the types of
-results in :mod:`.results`.
+:mod:`.problem`. Least squares is in :mod:`.regression`, the shares of a mixture in :mod:`.shares`, intervals, nulls
+and rankings in :mod:`.fit`, and the types of results in :mod:`.results`.
 """
 
 from headprint.analysis.decomposition.changes import Change, read_task
@@ -12,6 +12,7 @@ from headprint.analysis.decomposition.results import (
     Decomposition,
     Discovery,
     Gap,
+    Mixture,
     Null,
     Step,
     Subset,
@@ -25,6 +26,7 @@ __all__ = [
     "DecompositionOptions",
     "Discovery",
     "Gap",
+    "Mixture",
     "Null",
     "Step",
     "Subset",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 
@@ -13,9 +13,13 @@ from headprint.analysis.comparability import check_comparable
 from headprint.analysis.confound import mirrors_before
 from headprint.analysis.decomposition.problem import Problem
 from headprint.analysis.decomposition.regression import reduce
+from headprint.analysis.decomposition.shares import MixingProblem, row_folds, shrunk, unit_columns
 from headprint.base.errors import InputError
 from headprint.base.options import DecompositionOptions
 from headprint.patterns import Pattern, PatternSet, load, shared_heads
+
+if TYPE_CHECKING:
+    from headprint.base.shapes import Values
 
 Change: TypeAlias = Pattern | tuple[Pattern, Pattern] | tuple[PatternSet, PatternSet]
 """A change (of ``headprint diff``), or what there was before and after training."""
@@ -40,21 +44,71 @@ def of_changes(
     changes = {task: _change(task, change, options.relative, bootstrap) for task, change in pairs.items()}
     mask = shared_heads(*(change.values for change in changes.values()))
     y, *x = (change.values[mask] for change in changes.values())
-    drawn = None
+    drawn = draws = None
     if all(len(change.draws) for change in changes.values()):
         first, *others = (change.draws[:, mask] for change in changes.values())
         if all(np.isfinite(each).all() for each in (first, *others)):
-            drawn = reduce(np.stack(others, axis=-1), first, intercept=options.intercept)
+            draws = np.stack(others, axis=-1), first
+            drawn = reduce(*draws, intercept=options.intercept)
+    columns = np.stack(x, axis=-1)
+    rows = _rows(next(iter(pairs.values())), options.relative)
     return Problem(
         list(given),
-        np.stack(x, axis=-1),
+        columns,
         y,
         layers=np.nonzero(mask)[0],
         centered=True,
         drawn=drawn,
         random_tasks=None,
+        mixing=None if rows is None else _mixing(columns, y, rows[:, mask], draws, options.seed),
         examples={task: _examples(change) for task, change in pairs.items()},
         mirrors_before={task: _mirror(change, changes[task]) for task, change in pairs.items()},
+    )
+
+
+def _rows(change: Change, relative: bool) -> Values | None:
+    """(N, L, H) changes of the target's rows, whose mean is the target's change; None without two rows."""
+    if isinstance(change, Pattern):
+        return None
+    first, second = change
+    if not (isinstance(first, PatternSet) and isinstance(second, PatternSet)) or len(first) < 2:
+        return None
+    before, after = (np.abs(each.values) if each.placement == "example" else each.values for each in (first, second))
+    order = second.aligned_with(first)
+    difference: Values = (after if order is None else after[order]).astype(np.float64) - before
+    if relative:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            difference /= before.mean(axis=0, dtype=np.float64)
+    return difference
+
+
+def _mixing(x: Values, y: Values, rows: Values, draws: tuple[Values, Values] | None, seed: int) -> MixingProblem:
+    """What shares are fitted to.
+
+    Args:
+        x: (P, K).
+        y: (P,).
+        rows: (N, P), of which y is the mean.
+        draws: x (B, P, K) and y (B, P) of resampled examples.
+        seed: Of the parts of rows that are left out.
+    """
+    weights = 1 / np.sqrt(shrunk(rows.var(axis=0)))  # the bootstrap's variance of a mean is this over N
+    parts = row_folds(len(rows), seed)
+    left_out = [rows[part].mean(axis=0) for part in parts]
+    without = [np.delete(rows, part, axis=0).mean(axis=0) for part in parts]
+
+    def turned(x: Values, y: Values) -> Values:
+        x, y = (unit_columns(each) * weights[:, None] for each in (x, y[..., None]))
+        return reduce(x, y[..., 0], intercept=False).triangle
+
+    length = np.linalg.norm(y) or 1.0
+    parted = np.stack([*without, *left_out], axis=-1) / length
+    folds = np.hstack([unit_columns(x), parted]) * weights[:, None]
+    whole = turned(x, y)
+    return MixingProblem(
+        whole,
+        turned(*draws) if draws else whole[None][:0],
+        reduce(folds[:, :-1], folds[:, -1], intercept=False).triangle,
     )
 
 

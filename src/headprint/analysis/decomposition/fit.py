@@ -46,10 +46,12 @@ from headprint.analysis.decomposition.results import (
     Decomposition,
     Discovery,
     Gap,
+    Mixture,
     Null,
     Step,
     Subset,
 )
+from headprint.analysis.decomposition.shares import MixingProblem, cross_validated_penalty, shares_at
 from headprint.analysis.intervals import Interval
 from headprint.base.errors import InputError
 from headprint.base.options import DecompositionOptions, from_keywords, takes_options
@@ -181,14 +183,15 @@ class _Work:
         every = range(len(problem.tasks))
         fit = solve(self.whole, every, options.method)
         weights, r2, constant = self._draws(every)
-        interval = self.bootstrap.interval
+        interval, signed = self.bootstrap.interval, options.method == "lstsq"
         full = self._subset(every, fit)
         by_chance = problem.random_tasks and solve_all(problem.random_tasks, every, options.method)[1]
         ranked, gaps = self._ranking() if subsets else (None, None)
         return Decomposition(
             target=problem.names[0],
-            weights=self._weights(fit.weights, weights, np.inf),
-            shares=self._weights(_shares(fit.weights), _shares(weights), 1.0) if options.method == "nnls" else None,
+            weights=self._weights(fit.weights, weights, (-np.inf if signed else 0.0, np.inf)),
+            shares=None if signed else self._shares(_shares(fit.weights), _shares(weights)),
+            mixture=self._mixture(problem.mixing) if problem.mixing else None,
             intercept=interval(fit.intercept, constant) if options.intercept else Interval(0.0),
             r2=interval(fit.r2, r2, _R2),
             adjusted=full.adjusted,
@@ -204,14 +207,21 @@ class _Work:
             options=options,
         )
 
-    def _weights(self, values: NDArray[Any], draws: NDArray[Any], most: float) -> dict[str, Interval]:
+    def _mixture(self, problem: MixingProblem) -> Mixture:
+        penalty = cross_validated_penalty(problem)
+        draws = np.array([shares_at(each, penalty) for each in problem.drawn]).reshape(-1, len(self.problem.tasks))
+        return Mixture(self._shares(shares_at(problem.whole, penalty), draws), penalty)
+
+    def _shares(self, values: NDArray[Any], draws: NDArray[Any]) -> dict[str, Interval]:
+        return self._weights(values, draws, (0.0, 1.0))
+
+    def _weights(self, values: NDArray[Any], draws: NDArray[Any], within: tuple[float, float]) -> dict[str, Interval]:
         """Intervals by task of weights (K,) and their draws (B, K)."""
         found = {}
         for task, value, drawn in zip(self.problem.tasks, values, draws.T, strict=True):
-            signed = self.options.method == "lstsq"
             # At the bound of 0 nothing can be reflected: there the percentiles are the interval.
-            options = self.bootstrap if signed or value > 0 else replace(self.bootstrap, method="percentile")
-            found[task] = options.interval(value, drawn, (-np.inf if signed else 0.0, most))
+            options = self.bootstrap if value > within[0] else replace(self.bootstrap, method="percentile")
+            found[task] = options.interval(value, drawn, within)
         return found
 
     def discovery(self, most: int) -> Discovery:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from headprint.analysis.decomposition.regression import Reduced
+from headprint.analysis.decomposition.shares import MixingProblem
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +28,7 @@ class Problem:
         centered: Whether R² is measured against the best constant; else against 0.
         drawn: The same of resampled examples; None if a task has none.
         random_tasks: The same with rows dealt out anew among the basic tasks; None if that makes no sense.
+        mixing: What shares of a mixture are fitted to; None without two rows of the target.
         examples: Examples behind each task; None for a change from a file.
         mirrors_before: Correlation of each change with the negated pattern before
             (:mod:`headprint.analysis.confound`); None for a change from a file, and for gradients.
@@ -39,6 +41,7 @@ class Problem:
     centered: bool
     drawn: Reduced | None
     random_tasks: Reduced | None
+    mixing: MixingProblem | None
     examples: dict[str, int | None]
     mirrors_before: dict[str, float | None]
 
@@ -56,6 +59,7 @@ class Problem:
             x=self.x[:, list(chosen)],
             drawn=self.drawn and self.drawn.narrowed(chosen),
             random_tasks=self.random_tasks and self.random_tasks.narrowed(chosen),
+            mixing=self.mixing and self.mixing.narrowed(chosen),
             examples={name: self.examples[name] for name in names},
             mirrors_before={name: self.mirrors_before[name] for name in names},
         )

@@ -27,6 +27,19 @@ class Null:
 
 
 @dataclass(frozen=True)
+class Mixture:
+    """Shares of training tokens, drawn towards the uniform mixture (:mod:`headprint.analysis.decomposition.shares`).
+
+    Attributes:
+        shares: By basic task, 0 or more, of sum 1, with intervals.
+        penalty: λ, in units of the mean squared length of the columns; infinite for the uniform mixture.
+    """
+
+    shares: dict[str, Interval]
+    penalty: float
+
+
+@dataclass(frozen=True)
 class Subset:
     """The fit of one subset of the basic tasks."""
 
@@ -67,6 +80,7 @@ class Decomposition:
         weights: α by basic task; by gradients, of columns of norm 1. The interval of a weight that nnls holds at 0 is
             one of percentiles.
         shares: α_i / Σ α, with intervals; None for weights of any sign, and NaN if all are 0.
+        mixture: Shares for training; None without two rows of the target.
         intercept: The constant; 0 if none is fitted.
         r2: Against the best constant; by gradients, whose signs are those of random directions, against 0.
         adjusted: R² less what so many basic tasks explain by chance.
@@ -87,6 +101,7 @@ class Decomposition:
     target: str
     weights: dict[str, Interval]
     shares: dict[str, Interval] | None
+    mixture: Mixture | None
     intercept: Interval
     r2: Interval
     adjusted: float

@@ -150,10 +150,12 @@ def _discovery(found: Discovery) -> list[RenderableType]:
 
 
 def _weights(found: Decomposition) -> RenderableType:
-    if found.shares is None:
-        return _table(("basic task", "weight", "interval"), [(task, *_cells(w)) for task, w in found.weights.items()])
-    rows = [(task, f"{found.weights[task].value:.3f}", *_cells(share)) for task, share in found.shares.items()]
-    return _table(("basic task", "weight", "share", "interval"), rows)
+    columns = {"weight": {task: _cells(weight) for task, weight in found.weights.items()}}
+    if found.mixture:
+        columns["mixture"] = {task: _cells(share) for task, share in found.mixture.shares.items()}
+    heading = [name for column in columns for name in (column, "interval")]
+    rows = [(task, *(cell for cells in columns.values() for cell in cells[task])) for task in found.weights]
+    return _table(("basic task", *heading), rows)
 
 
 def _null_rows(null: Null | None, what: str) -> list[tuple[str, str, str]]:

@@ -46,6 +46,14 @@ class Gap:
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
+class Mixture:
+    """Shares for training, drawn towards the uniform mixture; the penalty is None where it is infinite."""
+
+    shares: dict[str, Estimate]
+    penalty: float | None
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Decomposition:
     """One fit, as :class:`headprint.analysis.decomposition.results.Decomposition` writes it."""
 
@@ -63,6 +71,7 @@ class Decomposition:
     intervals: bool
     options: dict[str, Any]
     shares: dict[str, Estimate] | None = None
+    mixture: Mixture | None = None
     random_tasks: Null | None = None
     mirrors_before: dict[str, float | None] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
