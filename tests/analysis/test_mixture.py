@@ -133,6 +133,10 @@ def test_weights_from_files(tmp_path):
     weights = {"weights": {"math": {"value": 0.5, "low": None, "high": None}}}
     assert load_weights(written(weights)) == {"math": 0.5}
     assert load_weights(written({"fit": weights})) == {"math": 0.5}
+    both = {**weights, "mixture": {"shares": {"math": {"value": 1.0}}, "penalty": None}}
+    assert load_weights(written(both)) == {"math": 1.0}
+    assert load_weights(written(both), "fit") == {"math": 0.5}
+    assert load_weights(written({**weights, "mixture": None})) == {"math": 0.5}
     for content, message in (
         ({"fit": None}, "found no basis"),
         ("{", "d.json:1: broken JSON"),

@@ -554,3 +554,16 @@ class DecompositionOptions(Options):
         details="Within layers keeps the profile over depth that all tasks share, and asks for more than it.",
     )
     seed: int = option(default=0, min=0, panel="Intervals and nulls", help="Seed of everything random.")
+
+
+class MixOptions(Options):
+    """How weights become rows."""
+
+    weights: MixtureWeights = option(
+        default="shares",
+        panel="Mixture",
+        help="Of the decomposition: the shares drawn towards the uniform mixture, or those of the fit (the paper's).",
+    )
+    negative: NegativeWeights = option(default="refuse", panel="Mixture", help="What becomes of a negative weight.")
+    oversample: bool = option(default=False, panel="Mixture", help="Repeat rows where there are too few.")
+    seed: int = option(default=0, min=0, panel="Mixture", metavar="N", help="Seed of the draw and the order.")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from headprint.base.errors import InputError
-from headprint.base.options import NegativeWeights
+from headprint.base.options import MixOptions
 from headprint.cli import options, output
 
 
+@options.takes_options(MixOptions)
 def mix(
     source: Annotated[
         list[str], typer.Option("--from", metavar="TASK=DATA", help="A file or hub id, once for each task.")
@@ -30,17 +31,15 @@ def mix(
     tokenizer: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Directory, hub id, or 'lab', to count tokens by.")
     ] = None,
-    negative: Annotated[NegativeWeights, typer.Option(help="What becomes of a negative weight.")] = "refuse",
-    oversample: Annotated[bool, typer.Option("--oversample", help="Repeat rows where there are too few.")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of the draw and the order.")] = 0,
     json: options.JsonOption = False,
+    **fields: Any,
 ) -> None:
     """Write a training file: N·α/Σα rows of each basic task, shuffled, in TRL's format."""
     from headprint.analysis.mixture import load_weights, mixture_budgets, random_budgets, token_size
     from headprint.analysis.mixture import mix as draw
     from headprint.data.rows import read_rows
 
-    sources = _sources(source)
+    sources, chosen = _sources(source), MixOptions(**fields)
     if (decomposition is None) != random:
         raise InputError("give a DECOMPOSITION, or --random for the baseline, and not both")
     if (total is None) == (tokens is None):
@@ -55,11 +54,11 @@ def mix(
     weights = None
     if decomposition is None:
         there = {task: sum(size(row) if size else 1 for row in read_rows(data)) for task, data in sources.items()}
-        budgets = random_budgets(there, budget, seed=seed, oversample=oversample)
+        budgets = random_budgets(there, budget, seed=chosen.seed, oversample=chosen.oversample)
     else:
-        weights = load_weights(decomposition)
-        budgets = mixture_budgets(weights, budget, negative=negative)
-    mixed = draw(sources, budgets, seed=seed, oversample=oversample, size=size)
+        weights = load_weights(decomposition, chosen.weights)
+        budgets = mixture_budgets(weights, budget, negative=chosen.negative)
+    mixed = draw(sources, budgets, seed=chosen.seed, oversample=chosen.oversample, size=size)
     mixed.provenance.update(
         unit="tokens" if tokens else "rows",
         tokenizer=tokenizer,
