@@ -1,5 +1,6 @@
 """Rows from every kind of source, and what is said when there are none."""
 
+import csv
 import hashlib
 import json
 import os
@@ -62,6 +63,38 @@ class TestSources:
         read = list(read_rows(path))
         assert [row.data for row in read] == rows
         assert read[2400].place == f"{path} row 2400"
+
+    @pytest.mark.parametrize(("suffix", "delimiter"), [("csv", ","), ("tsv", "\t")])
+    def test_columns(self, tmp_path: Path, suffix: str, delimiter: str) -> None:
+        rows = [*ROWS, {"id": "d", "prompt": 'a "quote", a\ttab', "completion": "one\r\ntwo " + "x" * 200_000}]
+        path = tmp_path / f"rows.{suffix}"
+        with path.open("w", encoding="utf-8-sig", newline="") as file:  # with a byte order mark, as Excel writes it
+            writer = csv.DictWriter(file, ["id", "prompt", "completion"], delimiter=delimiter)
+            writer.writeheader()
+            writer.writerow(rows[0])
+            file.write("\r\n")
+            writer.writerows(rows[1:])
+        assert data_of(path) == rows
+        assert [row.place for row in read_rows(path)] == [f"{path}:{n}" for n in (2, 4, 5, 7)]
+        assert count_rows(path) == 4
+
+    @pytest.mark.parametrize(("suffix", "compression"), [("gz", "gzip"), ("zst", "zstd")])
+    def test_compressed(self, tmp_path: Path, suffix: str, compression: str) -> None:
+        plain = write_lines(tmp_path / "rows.jsonl", ROWS * 100)
+        packed = tmp_path / "folder" / f"train.jsonl.{suffix}"
+        packed.parent.mkdir()
+        with pa.output_stream(packed, compression=compression) as stream:
+            stream.write(plain.read_bytes())
+        assert data_of(packed) == data_of(packed.parent) == data_of(plain)
+        assert next(read_rows(packed)).place == f"{packed}:1"
+        assert count_rows(packed) == 300
+        assert fingerprint(packed) == hashlib.sha256(packed.read_bytes()).hexdigest()
+        packed.write_bytes(packed.read_bytes()[:-9])
+        with pytest.raises(InputError, match=rf"cannot read .*{suffix}: "):
+            data_of(packed)
+        packed.write_bytes(b"not compressed")
+        with pytest.raises(InputError, match=rf"cannot read .*{suffix}: "):
+            data_of(packed)
 
     def test_home(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HOME", str(tmp_path))
@@ -171,15 +204,35 @@ class TestMistakes:
             list(read_rows(name))
 
     def test_suffix(self, tmp_path: Path) -> None:
-        (tmp_path / "rows.csv").write_text("a,b\n")
-        with pytest.raises(InputError, match=r"rows\.csv: unknown suffix '\.csv'; .*\.parquet"):
-            list(read_rows(tmp_path / "rows.csv"))
+        for name in ("rows.xml", "rows.xml.gz", "rows.gz"):
+            (tmp_path / name).write_text("a,b\n")
+            with pytest.raises(InputError, match=r"rows.*: unknown suffix '\.(xml|gz)'; .*\.parquet"):
+                list(read_rows(tmp_path / name))
 
     @pytest.mark.parametrize("text", ["", "\n \n"])
     def test_empty_file(self, tmp_path: Path, text: str) -> None:
         (tmp_path / "rows.jsonl").write_text(text)
         with pytest.raises(InputError, match=r"rows\.jsonl: no rows"):
             list(read_rows(tmp_path / "rows.jsonl"))
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("prompt,completion\na,b\nc,d,e\n", r"rows\.csv:3: 3 values, and the first line names 2 columns"),
+            ('prompt,completion\n"a\n\n",b\nc\n', r"rows\.csv:5: 1 values"),
+            ('prompt,completion\na,b\nc,"d\ne,f\n', r"rows\.csv:3: broken quotes"),
+            ('prompt,completion\na,"b"c\n', r"rows\.csv:2: broken quotes"),
+            ("prompt,prompt\na,b\n", r"rows\.csv:1: the column 'prompt' is there 2 times"),
+            ("prompt,\na,b\n", r"rows\.csv:1: a column has no name"),
+            ("prompt,completion\na,\udcff\n", r"rows\.csv: not UTF-8"),
+            ("prompt,completion\n", r"rows\.csv: no rows"),
+            ("", r"rows\.csv: no rows"),
+        ],
+    )
+    def test_columns_that_cannot_be_read(self, tmp_path: Path, text: str, message: str) -> None:
+        (tmp_path / "rows.csv").write_text(text, "utf-8", "surrogateescape")
+        with pytest.raises(InputError, match=message):
+            list(read_rows(tmp_path / "rows.csv"))
 
     def test_empty_list(self) -> None:
         with pytest.raises(InputError, match="the list of rows: no rows"):

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import json
 import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from headprint.base.errors import InputError
 
@@ -134,6 +135,23 @@ def read_json(path: str | Path) -> Any:
         raise InputError(f"{path}: not JSON that can be read ({error})") from error
 
 
+COMPRESSED = {".gz": "gzip", ".zst": "zstd"}
+"""Suffixes of files that :func:`open_bytes` decompresses."""
+
+
+def open_bytes(path: str | Path) -> BinaryIO:
+    """Open a file to be read, decompressed if its name ends in ``.gz`` or ``.zst``.
+
+    Raises:
+        OSError: It is missing or not readable; while reading, also: the compressed data are damaged.
+    """
+    if (kind := COMPRESSED.get(Path(path).suffix)) is None:
+        return Path(path).open("rb")
+    import pyarrow as pa
+
+    return io.BufferedReader(pa.input_stream(os.fspath(path), compression=kind))
+
+
 def read_json_lines(path: str | Path) -> Iterator[Any]:
     """Yield the values of a file that holds one JSON value a line.
 
@@ -153,7 +171,7 @@ def numbered_json_lines(path: str | Path) -> Iterator[tuple[int, Any]]:
         InputError: The file is missing or not readable, or a line is not JSON; with the line.
     """
     try:
-        with Path(path).open("rb") as file:
+        with open_bytes(path) as file:
             for number, line in enumerate(file, start=1):
                 if line.strip():
                     yield number, _parse_line(line, f"{path}:{number}")

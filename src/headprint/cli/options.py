@@ -18,13 +18,12 @@ MODEL_PANEL = "Model"
 OUTPUT_PANEL = "Output"
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="Directory, hub id, or 'lab': the shipped model.")]
-DataArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="DATA",
-        help="JSONL or Parquet file, folder with <split> files, datasets id, or lab:TASK: a built-in task.",
-    ),
-]
+_DATA = typer.Argument(
+    metavar="DATA",
+    help="JSONL, CSV or Parquet file, folder with <split> files, datasets id, or lab:TASK: a built-in task.",
+)
+DataArgument = Annotated[str, _DATA]
+OptionalDataArgument = Annotated[str | None, _DATA]
 AttentionOption = Annotated[
     str | None,
     typer.Option(

@@ -1,4 +1,4 @@
-"""Rows of a data set, one at a time: from a list, JSON Lines, Parquet, the ``datasets`` library or a registered source.
+"""Rows of a data set, one at a time: from a list, a file, the ``datasets`` library or a registered source.
 
 Nothing here knows what a row means, except for its id; :mod:`headprint.data.tokenization` does. A file is never held
 in memory.
@@ -17,14 +17,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headprint.base.errors import InputError, did_you_mean
-from headprint.base.files import ARRAY, numbered_json_lines
+from headprint.base.files import ARRAY, COMPRESSED, numbered_json_lines, open_bytes
+from headprint.data.delimited import delimited_rows
 from headprint.data.sources import SOURCES, Source, scheme_of
 
 if TYPE_CHECKING:
     from datasets import DatasetBuilder
 
-_LINES = (".jsonl", ".ndjson", ".json")
-SUFFIXES = (*_LINES, ".parquet")
+_DELIMITERS = {".csv": ",", ".tsv": "\t"}
+_TEXT = (".jsonl", ".ndjson", ".json", *_DELIMITERS)
+SUFFIXES = (*_TEXT, ".parquet", *(f"{suffix}{packed}" for suffix in _TEXT for packed in COMPRESSED))
+"""What the names of files with rows end in."""
 _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?(:[^/\s]+)?")
 
 
@@ -45,9 +48,10 @@ def read_rows(source: Source, *, split: str = "train") -> Iterator[Row]:
     """Yield the rows of ``source`` in order, reading as it goes.
 
     Args:
-        source: A JSON Lines file (``.jsonl``, ``.ndjson``, ``.json``; blank lines are skipped), a Parquet file, a
-            folder that holds ``<split>.<suffix>`` or ``<split>-*.<suffix>`` files, a ``datasets`` hub id (``name`` or
-            ``name:config``), a ``datasets`` object, an iterable of dicts, or ``SCHEME:NAME`` for a registered source
+        source: A JSON Lines file (``.jsonl``, ``.ndjson``, ``.json``; blank lines are skipped), a CSV or TSV file
+            (``.csv``, ``.tsv``), any of these compressed (``.gz``, ``.zst``), a Parquet file, a folder that holds
+            ``<split>.<suffix>`` or ``<split>-*.<suffix>`` files, a ``datasets`` hub id (``name`` or ``name:config``),
+            a ``datasets`` object, an iterable of dicts, or ``SCHEME:NAME`` for a registered source
             (:data:`headprint.data.SOURCES`), such as ``lab:math``.
         split: Which part of a folder, a hub id, a ``DatasetDict`` or a registered source; other sources have no parts.
 
@@ -169,9 +173,27 @@ def _rows(source: Source, split: str) -> Iterator[Row]:
         return
     files = _files(str(source), split)
     for file in files:
-        yield from (_parquet_rows if file.suffix == ".parquet" else _line_rows)(file)
+        yield from _file_rows(file)
     if not files:
         yield from _listed_rows(_hub_rows(str(source), split))
+
+
+def _file_rows(path: Path) -> Iterator[Row]:
+    kind = _kind(path)
+    if kind == ".parquet":
+        yield from _parquet_rows(path)
+    elif delimiter := _DELIMITERS.get(kind):
+        for number, values in delimited_rows(path, delimiter):
+            yield Row(f"{path}:{number}", dict(values))
+    else:
+        yield from _line_rows(path)
+
+
+def _kind(path: Path) -> str:
+    """The suffix that says how a file is read: ``.csv`` of ``rows.csv.gz``; empty if there is no such suffix."""
+    name = path.name.removesuffix(path.suffix) if path.suffix in COMPRESSED else path.name
+    suffix = Path(name).suffix
+    return suffix if suffix in _TEXT or path.suffix == ".parquet" else ""
 
 
 def _listed_rows(rows: Iterable[Mapping[str, Any]]) -> Iterator[Row]:
@@ -238,19 +260,20 @@ def _files(source: str, split: str) -> list[Path]:
     if folder:
         return _split_files(path, split)
     if regular:
-        if path.suffix not in SUFFIXES:
-            raise InputError(f"{path}: unknown suffix '{path.suffix}'; rows are read from {', '.join(SUFFIXES)}")
+        if not _kind(path):
+            known = f"{', '.join(_TEXT)} (also {', '.join(COMPRESSED)}) and .parquet"
+            raise InputError(f"{path}: unknown suffix '{path.suffix}'; rows are read from {known}")
         return [path]
     if there:
         raise InputError(f"{path}: not a regular file, and rows are read more than once; save them to a file first")
-    if path.suffix in SUFFIXES or not _HUB_ID.fullmatch(source):
+    if _kind(path) or not _HUB_ID.fullmatch(source):
         raise InputError(f"{source}: no such file; check the path")
     return []
 
 
 def _split_files(folder: Path, split: str) -> list[Path]:
     found = [*(folder / f"{split}{suffix}" for suffix in SUFFIXES), *sorted(folder.glob(f"{split}-*"))]
-    files = [file for file in found if file.suffix in SUFFIXES and file.is_file()]
+    files = [file for file in found if _kind(file) and file.is_file()]
     if not files:
         held = ", ".join(sorted(file.name for file in folder.iterdir())[:8]) or "nothing"
         raise InputError(
@@ -269,6 +292,8 @@ def _file_digest(path: Path) -> str:
 
 
 def _count_in_file(path: Path) -> int:
+    if _kind(path) in _DELIMITERS:  # a quoted value may hold line breaks
+        return sum(1 for _ in _file_rows(path))
     if path.suffix == ".parquet":
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -278,7 +303,7 @@ def _count_in_file(path: Path) -> int:
         except (pa.ArrowException, OSError) as error:
             raise _broken_parquet(path, error) from error
     try:
-        with path.open("rb") as file:
+        with open_bytes(path) as file:
             return sum(not line.isspace() for line in file)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error

@@ -202,7 +202,7 @@ def _resolved(name: Any, config: Path) -> Any:
     if not isinstance(name, str) or name in models.MODELS:
         return name
     path = config.absolute().parent / Path(name).expanduser()
-    is_path = path.exists() or name.startswith((".", "~")) or path.suffix in rows.SUFFIXES
+    is_path = path.exists() or name.startswith((".", "~")) or name.endswith(rows.SUFFIXES)
     return str(path.resolve()) if is_path else name
 
 

@@ -28,13 +28,7 @@ _BENCHMARKS = "Published benchmarks, instead of DATA"
 @options.takes_options(EvaluateOptions)
 def evaluate(
     model: options.ModelArgument,
-    data: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="DATA",
-            help="JSONL or Parquet file, folder with <split> files, datasets id, or lab:TASK: a built-in task.",
-        ),
-    ] = None,
+    data: options.OptionalDataArgument = None,
     scorer: Annotated[
         str | None,
         typer.Option(

@@ -20,6 +20,7 @@ from typing import Any
 import yaml
 
 from headprint.base.errors import InputError, did_you_mean
+from headprint.data.rows import SUFFIXES
 
 EXTENDS = "extends"
 
@@ -29,7 +30,7 @@ _MOST = 20_000
 _PATHS = ("models.*.model", "tasks.*.data", "tasks.*.test", "selections.pool.data", "selections.pool.test")
 """The fields that may be paths."""
 
-_SUFFIXES = {".json", ".jsonl", ".parquet", ".csv", ".gguf"}
+_SUFFIXES = (*SUFFIXES, ".gguf")
 """By which a name is known as one of a file, even where there is none."""
 
 
@@ -110,7 +111,7 @@ def _replaced(content: Any, field: list[str], folder: Path) -> Any:
 def _absolute(value: str, folder: Path) -> str:
     path = Path(value).expanduser()
     there = folder / path
-    is_path = value.startswith((".", "~")) or path.suffix in _SUFFIXES or (value != "lab" and there.exists())
+    is_path = value.startswith((".", "~")) or value.endswith(_SUFFIXES) or (value != "lab" and there.exists())
     return os.path.abspath(there) if is_path else value
 
 
