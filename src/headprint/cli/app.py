@@ -34,11 +34,11 @@ from headprint.cli.output import say
 _DEBUG = "HEADPRINT_DEBUG"
 
 app = typer.Typer(
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={
         "help_option_names": ["-h", "--help"],
-        "default_map": {"help": False},  # None, typer's own default, makes it import pydantic: 0.08 s of every --help
+        # None, typer's own default, makes it import pydantic: 0.08 s of every --help.
+        "default_map": dict.fromkeys(("help", "install_completion", "show_completion"), False),
     },
 )
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {

@@ -14,7 +14,9 @@ from support.tiny_study import TINY
 
 def test_configs_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["study", "--configs"]) == 0
-    assert {"lab", "llama-3-8b", "paper"} <= set(capsys.readouterr().out.split())
+    shown = capsys.readouterr().out
+    assert {"lab", "llama-3-8b", "paper"} <= set(shown.split())
+    assert "The embedded laboratory: " in shown
 
 
 def test_a_graph_is_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,13 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headprint.cli.options import JsonOption, QuietOption
-from headprint.cli.output import emit, say, show, working
+from headprint.cli import options, output
 
 if TYPE_CHECKING:
     from headprint.study.verdicts import Finding
-
-OUTPUT_PANEL = "Output"
 
 
 def study(
@@ -26,7 +23,7 @@ def study(
         ),
     ] = "lab",
     out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Directory of the run.", rich_help_panel=OUTPUT_PANEL)
+        Path, typer.Option(metavar="DIR", help="Directory of the run.", rich_help_panel=options.OUTPUT_PANEL)
     ] = Path("runs/study"),
     seed: Annotated[
         list[int] | None, typer.Option(metavar="N", help="In the place of the config's seeds; may be repeated.")
@@ -40,8 +37,8 @@ def study(
     explain: Annotated[
         bool, typer.Option("--explain", help="Print every job, who reads it and why it is not done yet, and stop.")
     ] = False,
-    json_: JsonOption = False,
-    quiet: QuietOption = False,
+    json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> None:
     """Run a study: fine-tune on every task, follow the patterns, make every table and figure, and write a report.
 
@@ -50,36 +47,38 @@ def study(
     from headprint.study.config import builtin
 
     if configs:
-        emit({"configs": list(builtin())}) if json_ else print("\n".join(builtin()))
+        output.emit({"configs": list(builtin())}) if json else output.show(_listed(builtin()))
         return
     if explain:
-        _explain(config, out, seed, as_json=json_)
+        _explain(config, out, seed, as_json=json)
         return
-    kept = "finished jobs are saved: the same command goes on from there"
-    with working(quiet=quiet or json_, when_interrupted=lambda: kept) as bars:
+    saved = "finished jobs are saved: the same command goes on from there"
+    with output.working(quiet=quiet or json, when_interrupted=lambda: saved) as bars:
         from headprint.study.run import study as run
 
         results = run(config, out, workers=workers, seeds=seed, show_progress=bars)
-    if json_:
+    if json:
         content = results.to_json()
-        emit({"out": str(out), "report": str(out / "report.html"), **{k: content[k] for k in ("seconds", "findings")}})
+        output.emit(
+            {"out": str(out), "report": str(out / "report.html"), **{k: content[k] for k in ("seconds", "findings")}}
+        )
         return
-    show(_table(results.findings))
+    output.show(_table(results.findings))
     if not quiet:
         cached = sum(job.cached for job in results.jobs)
-        say(f"{len(results.jobs)} jobs ({cached} done before) in {results.seconds:.0f} s")
-        say(f"open {out / 'report.html'}")
+        output.say(f"{len(results.jobs)} jobs ({cached} done before) in {results.seconds:.0f} s")
+        output.say(f"open {out / 'report.html'}")
 
 
 def _explain(config: str, out: Path, seeds: list[int] | None, *, as_json: bool) -> None:
     """Print the graph of jobs, each after those that it needs."""
-    with working(quiet=True):
+    with output.working(quiet=True):
         from headprint.base.settings import leaves
         from headprint.study.run import explain_study
 
         found = explain_study(config, out, seeds=seeds)
     if as_json:
-        emit({"out": str(out), "jobs": [each.to_dict() for each in found]})
+        output.emit({"out": str(out), "jobs": [each.to_dict() for each in found]})
         return
     for each in found:
         job = each.job
@@ -92,6 +91,16 @@ def _explain(config: str, out: Path, seeds: list[int] | None, *, as_json: bool) 
         if job.stage.ignores:
             print(f"  not in the key: {', '.join(sorted(job.stage.ignores))}")
     print(f"{len(found)} jobs, {sum(each.cached for each in found)} done")
+
+
+def _listed(configs: dict[str, Path]) -> Any:
+    """Each config with its first comment, which says what is particular about it."""
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for name, path in configs.items():
+        table.add_row(name, path.read_text("utf-8").splitlines()[0].removeprefix("# "))
+    return table
 
 
 def _table(findings: list[Finding]) -> Any:
