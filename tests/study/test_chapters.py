@@ -23,7 +23,7 @@ from headprint.study.chapters import (
 )
 from headprint.study.chapters.ablation import Ablated, AblationRow
 from headprint.study.chapters.arms import ArmRow, Gain, gap
-from headprint.study.chapters.composition import Fig3, Fig4
+from headprint.study.chapters.composition_figures import Fig3, Fig4
 from headprint.study.chapters.early_change import Fig5, Path
 from headprint.study.chapters.fits import Decomposition, Fit, Gap, MeanFit, Null, Subset
 from headprint.study.chapters.mirrors import mirror
@@ -240,6 +240,24 @@ def test_composition(best: list[str], above: Estimate, p: float, expected: str) 
     assert ("the pair it is made of" in found.here) == (set(best) == {"math", "code"})
 
 
+def test_the_rates_are_judged_too_and_head_gradients_are_told() -> None:
+    given = fits(["math", "code"], interval(0.3), 0.001)
+    assert given.fig4 is not None
+    (fit,), (cell,) = given.fig4.fits, given.fig4.summary
+    weights = {"math": interval(0.5), "code": interval(0.4), "facts": interval(0.1)}
+    gradient = replace(fit, reading="gradient", decomposition=replace(fit.decomposition, weights=weights))
+    figure = replace(
+        given.fig4,
+        fits=[fit, replace(fit, reading="rate"), gradient],
+        summary=[cell, replace(cell, reading="rate", best=["math", "facts"]), replace(cell, reading="gradient")],
+    )
+    found = finding(composition, replace(given, fig4=figure))
+    assert found.verdict == "mixed"
+    assert len(found.checks) == 6
+    assert "the best pair for math_code by ΔAP / AP is math + facts" in found.here
+    assert "the largest weights are those of the tasks that a target is made of in 1 of 1 fits" in found.here
+
+
 def test_a_single_fit_is_judged_by_its_own_gap_over_examples() -> None:
     above = Estimate(0.3)
     assert finding(composition, fits(["math", "code"], above, 0.001)).checks[0].holds is None
@@ -440,7 +458,7 @@ def test_a_control_of_our_own_is_reported_and_not_judged() -> None:
     given = {"target": [0.1, 0.12], "random": [0.2, 0.21], "mixture": [0.5, 0.51], "permuted": [0.8, 0.81]}
     found = finding(mixture, mixed(arm_rows(given)))
     assert len(found.checks) == 2
-    assert "against its shares permuted over the tasks" in found.here
+    assert "against the shares by ΔAP permuted over the tasks" in found.here
 
 
 def test_the_log_loss_decides_whatever_the_accuracy_says() -> None:
@@ -448,7 +466,7 @@ def test_the_log_loss_decides_whatever_the_accuracy_says() -> None:
     rows = [replace(row, accuracy=interval(1 - row.accuracy.value)) for row in rows if row.accuracy]
     found = finding(mixture, mixed(rows))
     assert found.verdict == "replicates"
-    assert "on math_code: the pattern mixture first −0.23" in found.here  # ln 1.495 - ln 1.89
+    assert "on math_code: the mixture by ΔAP first −0.23" in found.here  # ln 1.495 - ln 1.89
     assert "accuracy by −39.5 points" in found.checks[0].text
     assert found.number == "math_code: loss target 1.89, random 1.79, mixture 1.50"
 
@@ -497,7 +515,7 @@ def ablated(active: Sequence[float], changed: Sequence[float], draws: int = 20) 
             loss=interval(0.1),
             accuracy=None,
             p=p,
-            p_same_layers=None,
+            p_layer_matched=None,
         )
         for choice, chances in of_choice.items()
         for k, p in enumerate(chances)
@@ -555,7 +573,8 @@ def test_subsets_are_averaged_over_seeds_best_first() -> None:
     figure = next(figure for figure in results.figures() if figure.name == "fig4")
     assert figure.drawing is not None
     panel = figure.drawing.panels[0]
-    model, target, method, size = panel.at
+    model, target, reading, method, size = panel.at
+    assert reading == "ΔAP"
     (plot,) = panel.plots
     means = [point.value for point in plot.series[0].points]  # type: ignore[union-attr]
     assert means == sorted(means, reverse=True)

@@ -58,8 +58,8 @@ class TestATinyRun:
         assert {each.job.id for each in found} == {job.id for job in results.jobs}
         assert all(each.cached and each.readers and not each.reason for each in found)
         more = {each.job.label: each for each in explain_study(parse(changed("fits.draws", 30)), home)}
-        assert more["lab · math_code · nnls · seed 0"].reason == "draws is 20 there and 30 here"
-        assert more["lab · math_code · nnls · seed 0"].readers == ("fig3 fig4", "table2")
+        assert more["lab · math_code · nnls · change · seed 0"].reason == "draws is 20 there and 30 here"
+        assert more["lab · math_code · nnls · change · seed 0"].readers == ("fig3 fig4", "table2")
 
     def test_one_at_a_time(self, results: Results, home: Path) -> None:
         from filelock import FileLock
@@ -109,6 +109,13 @@ def test_a_wrong_task_is_told_before_a_model_is_loaded(
     with pytest.raises(InputError, match=message) as error:
         study(parse(content), tmp_path / "out", workers=1)
     assert "\n" not in str(error.value)
+
+
+def test_more_heads_than_the_model_has_are_refused_before_the_first_training(tmp_path: Path) -> None:
+    content = changed("ablations.ks", [1000, 2000])
+    with pytest.raises(InputError, match=r"ablations\.ks: lab has \d+ heads: switch off fewer than 1000"):
+        study(parse(content), tmp_path, workers=1)
+    assert not list((tmp_path / "cache").glob("train-*"))
 
 
 def test_a_study_replays_from_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,6 +54,20 @@ def write_atomically(path: str | Path, data: Buffer) -> None:
             temporary.unlink()
 
 
+def make_directory(path: str | Path) -> Path:
+    """Make a directory, and those above it, unless it is there.
+
+    Raises:
+        InputError: The disk is full or not writable, or a file has the name.
+    """
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the directory {path}: {error.strerror or error}") from error
+    return path
+
+
 def _flush_directory(directory: Path) -> None:
     """See to it that a new name survives a power cut, as far as the file system can."""
     if os.name != "posix":

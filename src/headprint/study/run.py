@@ -18,6 +18,7 @@ from headprint.base.files import read_json, write_atomically
 from headprint.base.progress import progress
 from headprint.base.provenance import processor, versions
 from headprint.base.run_directory import RunDirectory, RunKind
+from headprint.study.chapters.ablation import check_heads
 from headprint.study.config import StudyConfig
 from headprint.study.config import load as load_config
 from headprint.study.groundwork.evaluation import check_rows
@@ -144,8 +145,7 @@ def _run(config: StudyConfig, planned: Plan, out: Path, workers: int, show_progr
         for early in ("rows", "model"):
             early_jobs = [job for job in jobs if job.stage.name == early]
             run_jobs(early_jobs, cache, started=started, finished=note)
-            if early == "rows":
-                check_rows(jobs, cache)
+            {"rows": check_rows, "model": check_heads}[early](jobs, cache)
         run_jobs(planned.jobs(), cache, workers=workers, started=started, finished=note)
     exhibits = planned.collect(cache)
     results = replace(

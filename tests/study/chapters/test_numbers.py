@@ -87,12 +87,17 @@ def test_the_named_pair_stands_where_its_fit_does(found: Any) -> None:
         (named,) = (each for each in pairs if set(each.tasks) == {"math", "code"})
         assert fit.named == ["math", "code"]
         assert fit.named_rank == 1 + sum(each.r2 > named.r2 for each in pairs)
+    fits = found["composition"].fig4.fits
+    assert {(fit.reading, fit.method) for fit in fits} == {
+        (reading, method) for reading in ("change", "rate", "gradient") for method in ("nnls", "lstsq")
+    }
+    assert len({fit.decomposition.r2.value for fit in fits if fit.method == "lstsq"}) == 3
 
 
 def test_the_equation_is_the_named_pairs_fit_written_out(found: Any) -> None:
     (equation,) = found["composition"].fig3.equations
     maps = {each.task: np.array(each.change) for each in found["spread"].fig1.maps}
-    nnls = next(fit for fit in found["composition"].fig4.fits if fit.method == "nnls")
+    nnls = next(fit for fit in found["composition"].fig4.fits if (fit.method, fit.reading) == ("nnls", "change"))
     pair = next(each for each in nnls.decomposition.subsets if set(each.tasks) == {"math", "code"})
     assert equation.weights == pair.weights
     np.testing.assert_allclose(
@@ -105,7 +110,10 @@ def test_the_equation_is_the_named_pairs_fit_written_out(found: Any) -> None:
 
 def test_the_target_arm_is_the_tuned_model(found: Any) -> None:
     rates = {(row.task, row.phase): row for row in found["base_rates"].base_rates.rows}
-    tables = ((found["mixture"].table2, ["mixture"]), (found["selection"].table3, ["raw-cosine", "head-gradient"]))
+    tables = (
+        (found["mixture"].table2, ["mixture", "gradients"]),
+        (found["selection"].table3, ["raw-cosine", "head-gradient"]),
+    )
     for table, chosen in tables:
         arms = {row.arm: row for row in table.rows}
         assert list(table.arms) == list(arms) == ["base", "target", *chosen]
@@ -154,6 +162,8 @@ def test_all_arms_take_equal_tokens_and_steps(cache: Cache) -> None:
     assert weights["random", "0"] == {task: sum(each) for task, each in per_row.items()}
     arrangements = [tuple(weights[of].values()) for of in (("mixture", "0"), ("permuted", "0"), ("permuted", "1"))]
     assert len(set(map(tuple, map(sorted, arrangements)))) == 1
+    fits = {job.settings["reading"]: job for name, job in chosen["mixture", "0"].needs.items() if name == "fit"}
+    assert set(fits) == {"change"}
     assert len(set(arrangements)) == min(3, len(set(itertools.permutations(arrangements[0]))))
     trained = {arm: jobs["math_code", arm, "0", "evaluation"].needs["start"].needs["start"] for arm in arms}
     assert {job.settings["steps"] for job in trained.values()} == {5}
@@ -161,6 +171,10 @@ def test_all_arms_take_equal_tokens_and_steps(cache: Cache) -> None:
 
 def test_step_1_takes_the_rows_once_in_the_steps_that_all_arms_take(found: Any, own: Plan, cache: Cache) -> None:
     table = found["mixture"].table2
+    gradient = next(fit for fit in found["composition"].fig4.fits if (fit.method, fit.reading) == ("nnls", "gradient"))
+    (by_gradients,) = [row for row in table.rows if row.arm == "gradients"]
+    fitted = {task: weight.value for task, weight in gradient.decomposition.weights.items()}
+    assert by_gradients.weights == pytest.approx(fitted, abs=1e-12)
     (row,) = [row for row in table.rows if row.arm == "mixture"]
     chosen = own.chapters["mixture"][0].jobs["math_code", "mixture", "0", "choice"]
     assert row.steps == 5  # 40 rows in batches of 8

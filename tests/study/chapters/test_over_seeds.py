@@ -163,7 +163,10 @@ def test_named_rank_of_made_fits() -> None:
         pairs = [["math", "code"], ["math", "arith"], ["code", "arith"]]
         subsets = [{"tasks": ["math"], "r2": 0.99}] + [{"tasks": pairs[i], "r2": r2[i]} for i in order]
         content = {"decomposition": made_decomposition(subsets), "discovery": None}
-        fits = [composition._fit(run, "math_code", method, content) for method in ("nnls", "lstsq")]
+        fits = [
+            composition._fit(run, {"target": "math_code", "method": method, "reading": "change"}, content)
+            for method in ("nnls", "lstsq")
+        ]
         by_rank = sorted(range(3), key=lambda i, r2=r2: -(r2[i] if r2[i] is not None else -1))
         assert {fit.named_rank for fit in fits} == {1 + by_rank.index(0)}
         best = max((x, i) for i, x in enumerate(r2) if x is not None)[1]

@@ -116,7 +116,7 @@ def takes_int(hint: Any) -> bool:
 
 
 NUMBERS = numbers(StudyConfig)
-ZERO_IS_NONE = {"sizes.reserve", "fits.permutations", "ablations.random", "ablations.same_layers", "seeds", "track"}
+ZERO_IS_NONE = {"sizes.reserve", "fits.permutations", "ablations.random", "ablations.layer_matched", "seeds", "track"}
 LISTS = {"seeds", "ablations.ks"}
 
 

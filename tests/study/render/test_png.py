@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -111,5 +113,21 @@ def test_nothing_is_drawn_of_nothing(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "fig1.svg").mkdir()
-    with pytest.raises(InputError, match=r"cannot write .*fig1\.svg"):
+    with pytest.raises(InputError, match=r"cannot write fig1\.svg"):
         write_pictures([figure(Panel(plots=[heat_map()]))], tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot make the directory"):
+        write_pictures([figure(Panel(plots=[heat_map()]))], tmp_path / "file")
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_half_of_a_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(InputError, match=r"cannot write fig1\.svg to .*: No space left on device") as error:
+        write_pictures([figure(Panel(plots=[heat_map()]))], tmp_path)
+    assert "\n" not in str(error.value)
+    assert not list(tmp_path.iterdir())

@@ -50,7 +50,8 @@ def diff(
         change.save(out)
         output.say(f"wrote {out}")
     if plot:
-        titles = [f"{names[0]}\n{before.name}", f"{names[1]}\n{after.name}", names[2]]
+        files = [path.name.removesuffix(".safetensors") for path in (before, after)]
+        titles = ["\n".join(dict.fromkeys(pair)) for pair in zip(names[:2], files, strict=True)] + [names[2]]
         heat_maps([first, second, change], plot, titles=titles)
         output.say(f"wrote {plot}")
     agreement = {

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from pydantic.dataclasses import dataclass
 
+from headprint.base.errors import InputError
 from headprint.base.files import read_json_lines, write_json
 from headprint.study.bounds import Count, CountOrNone, Distinct
 from headprint.study.chapters.chapter import Chapter, Claim, Jobs, Planned, View
@@ -17,6 +18,7 @@ from headprint.study.chapters.common import BY_MODEL, MODEL, distinct, examples,
 from headprint.study.estimates import Estimate, average, mean_of, number, values_of
 from headprint.study.groundwork import BaseConfig, Run
 from headprint.study.groundwork.models import Model, load
+from headprint.study.groundwork.models import model as describe
 from headprint.study.groundwork.training import before_and_after
 from headprint.study.pipeline import Cache, Job, Needs, stage
 from headprint.study.records import STRICT
@@ -35,7 +37,7 @@ class Ablations:
         ks: How many heads.
         modes: ``zero``, ``mean``.
         random: Draws of as many random heads.
-        same_layers: Draws of as many random heads of the same layers as the chosen ones.
+        layer_matched: Draws of as many random heads of the same layers as the chosen ones.
         rows: Test rows whose loss is measured; None: all.
     """
 
@@ -43,7 +45,7 @@ class Ablations:
     ks: Distinct[Count] = field(default_factory=lambda: [1, 2, 4, 8, 16])
     modes: Distinct[Mode] = field(default_factory=lambda: ["zero", "mean"])
     random: CountOrNone = 20
-    same_layers: CountOrNone = 20
+    layer_matched: CountOrNone = 20
     rows: Count | None = None
 
     def check(self, config: BaseConfig) -> None:
@@ -70,7 +72,7 @@ class AblationRow:
         loss: Rise of the loss, in nats.
         accuracy: Change of accuracy; None where answers were not scored.
         p: Share of random sets, this one included, that hurt at least as much.
-        p_same_layers: The same against random heads of the same layers.
+        p_layer_matched: The same against random heads of the same layers.
     """
 
     model: str
@@ -83,7 +85,7 @@ class AblationRow:
     loss: Estimate
     accuracy: Estimate | None
     p: float | None
-    p_same_layers: float | None
+    p_layer_matched: float | None
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -143,7 +145,7 @@ def ablation(
     mode: Mode,
     ks: list[int],
     random: int,
-    same_layers: int,
+    layer_matched: int,
     limit: int | None,
     seed: int,
     max_new_tokens: int,
@@ -158,6 +160,7 @@ def ablation(
     loaded, tokenizer = load(model, needs["start"])
     before, after = (each.pattern() for each in before_and_after(needs["start"]))
     known = int(np.isfinite(after.values).sum())
+    _check_ks(ks, known, str(model["model"]))
     ks = [k for k in ks if k <= known]
     rankings = {"active": after.top(max(ks)), "changed": (after - before).top(max(ks), by="absolute")}
     means = None
@@ -172,7 +175,7 @@ def ablation(
         mode=mode,
         means=means,
         random=random,
-        layer_matched=same_layers,
+        layer_matched=layer_matched,
         seed=seed,
         scorer=scorer,
         scored_draws=1,  # answers take far longer than losses
@@ -181,6 +184,28 @@ def ablation(
         batch_tokens=batch_tokens,
     )
     write_json(out / "ablation.json", found.to_dict())
+
+
+def _check_ks(ks: Sequence[int], heads: int, model: str) -> None:
+    if min(ks) > heads:
+        raise InputError(f"ablations.ks: {model} has {heads} heads: switch off fewer than {min(ks)}")
+
+
+def check_heads(jobs: Sequence[Job], cache: Cache) -> None:
+    """Refuse numbers of heads that a model does not have, as soon as the models are known.
+
+    Args:
+        jobs: Of which the ablations are looked at; the models are described.
+        cache: Where the descriptions are.
+
+    Raises:
+        InputError: All numbers are larger than the model's.
+    """
+    described = {job.settings["model"]["model"]: cache.json(job) for job in jobs if job.stage is describe}
+    for job in jobs:
+        if job.stage is ablation:
+            model = described[job.settings["model"]["model"]]
+            _check_ks(job.settings["ks"], model["layers"] * model["heads"], model["id"])
 
 
 def plan(run: Run) -> Jobs:
@@ -201,7 +226,7 @@ def plan(run: Run) -> Jobs:
                 mode=mode,
                 ks=given.ks,
                 random=given.random,
-                same_layers=given.same_layers,
+                layer_matched=given.layer_matched,
                 limit=given.rows,
                 seed=run.seed,
             )
@@ -227,7 +252,7 @@ def collect(planned: Sequence[Planned], cache: Cache) -> Exhibit:
                         loss=row["loss"],
                         accuracy=row["accuracy"],
                         p=row["p_value"],
-                        p_same_layers=row["p_value_layer_matched"],
+                        p_layer_matched=row["p_value_layer_matched"],
                     )
                 )
             whole = Intact(
@@ -310,7 +335,7 @@ def _table(ablated: Ablated) -> Table:
         same = {name: getattr(row, name) for name in ("model", "task", "mode", "k", "choice")}
         seeds = where(ablated.rows, **same)
         chances: list[Cell] = []
-        for name in ("p", "p_same_layers"):
+        for name in ("p", "p_layer_matched"):
             known = values_of(getattr(each, name) for each in seeds)
             chances += [min(known, default=None), max(known, default=None)]
         lines.append([row.model, row.task, row.mode, row.k, row.choice, row.loss, row.accuracy, *chances])
@@ -350,7 +375,7 @@ def _evidence(exhibit: Exhibit) -> Evidence:
         checks.append(Check(text, judged_share(worse, len(chances))))
         sentences.append(text)
         numbers.append(f"{label}: {number(worse / len(chances), percent=True)} of comparisons")
-        among = values_of(row.p_same_layers for row in where(rows, choice=choice))
+        among = values_of(row.p_layer_matched for row in where(rows, choice=choice))
         if among:
             worse = sum(p <= CHANCE for p in among)
             text = f"more than random heads of the same layers in {worse} of {len(among)}"

@@ -27,7 +27,7 @@ from headprint.study.chapters.arms import (
     two_step_jobs,
 )
 from headprint.study.chapters.chapter import Chapter, Claim, Jobs, Planned, View
-from headprint.study.chapters.composition import Fits, fit_of
+from headprint.study.chapters.fits import Fits, Reading, fit_of
 from headprint.study.groundwork import BaseConfig, Run
 from headprint.study.groundwork.models import Model
 from headprint.study.pipeline import Cache, Job, Needs, stage
@@ -35,12 +35,17 @@ from headprint.study.records import STRICT
 from headprint.study.verdicts import Evidence
 from headprint.study.views import Column, Table
 
-Arm: TypeAlias = Literal["random", "uniform", "mixture", "permuted", "named", "longer"]
+Arm: TypeAlias = Literal["random", "uniform", "mixture", "rates", "gradients", "permuted", "named", "longer"]
+
+FITTED: dict[str, Reading] = {"mixture": "change", "rates": "rate", "gradients": "gradient", "permuted": "change"}
+"""Arms in the shares of a decomposition, and of what."""
 
 ARMS = WITHOUT_STEP_1 | {
     "random": "rows drawn from all basic tasks alike first",
     "uniform": "basic tasks in equal shares first",
-    "mixture": "basic tasks in the decomposition's shares first",
+    "mixture": "basic tasks in the shares of ΔAP's decomposition first",
+    "rates": "basic tasks in the shares of the decomposition of ΔAP / AP first",
+    "gradients": "basic tasks in the shares of the decomposition of head gradients first",
     "permuted": "the mixture's shares, handed to other tasks at random, first",
     "named": "the tasks that the target is made of, in equal shares, first",
     "longer": "the target's own rows for as many more tokens first",
@@ -53,15 +58,18 @@ class Mixtures(TwoSteps):
 
     Attributes:
         rows: Step 1 of every arm has the supervised tokens of so many rows, equally many of each basic task.
-        arms: What step 1 is. All shares are shares of its tokens. ``mixture``: the decomposition's shares (nnls);
-            ``random``: rows drawn from all basic tasks alike; ``uniform``: equal shares; ``permuted``: the mixture's
-            shares handed to other tasks at random; ``named``, the positive control: the target's ``parts`` in equal
-            shares; ``longer``: the target's own rows again.
+        arms: What step 1 is, all in shares of its tokens. ``mixture``, ``rates`` and ``gradients``: the shares of the
+            decomposition (nnls) of ΔAP, of ΔAP / AP, and of head gradients; ``random``: rows drawn from all basic tasks
+            alike; ``uniform``: equal shares; ``permuted``: the mixture's shares handed to other tasks at random;
+            ``named``, the positive control: the target's ``parts`` in equal shares; ``longer``: the target's own rows
+            again.
         permutations: Draws of the arm ``permuted`` in each seed.
     """
 
     rows: Count = 1000
-    arms: Distinct[Arm] = field(default_factory=lambda: ["random", "uniform", "mixture", "permuted", "named"])
+    arms: Distinct[Arm] = field(
+        default_factory=lambda: ["random", "uniform", "mixture", "gradients", "permuted", "named"]
+    )
     permutations: Count = 3
 
     def check(self, config: BaseConfig) -> None:
@@ -218,7 +226,7 @@ def _choice(run: Run, given: Mixtures, target: str, arm: Arm, draw: int) -> Job:
     fits = run.config.block(Fits) or Fits()
     basis = fits.basis_of(run.config)
     needs = {task: run.rows[task] for task in basis}
-    needs |= {"fit": fit_of(run, fits, target, "nnls")} if arm in ("mixture", "permuted") else {}
+    needs |= {"fit": fit_of(run, fits, target, "nnls", FITTED[arm])} if arm in FITTED else {}
     needs |= {"target": run.rows[target]} if arm == "longer" else {}
     return mixture.job(
         run.label(target, f"{arm} {draw + 1}" if draw else arm),
@@ -240,11 +248,13 @@ def collect(planned: Sequence[Planned], cache: Cache) -> Exhibit:
 
 
 _NAMES = {
-    "mixture": "the pattern mixture first",
+    "mixture": "the mixture by ΔAP first",
+    "rates": "the mixture by ΔAP / AP first",
+    "gradients": "the mixture by head gradients first",
     TARGET: "target rows only",
     RANDOM: "random rows first",
     UNIFORM: "equal shares",
-    "permuted": "its shares permuted over the tasks",
+    "permuted": "the shares by ΔAP permuted over the tasks",
     "named": "the parts that people name",
 }
 
@@ -261,14 +271,15 @@ def _views(exhibit: Exhibit, seeds: Sequence[int]) -> list[View]:
 
 
 def _evidence(exhibit: Exhibit) -> Evidence:
-    """The mixture first beats target rows only, and a random mixture first, for each target; others are our own."""
+    """A mixture first beats target rows only, and random rows first, for each target; other comparisons are our own."""
     table = exhibit.table2
     paper = "; ".join(
         f"{row.model}, MathBench: {row.target:.1f} → {row.mixture:.1f} % (random {row.random:.1f} %)"
         for row in table.paper
     )
-    claimed = [("mixture", TARGET), ("mixture", RANDOM)]
-    aside = [("mixture", UNIFORM), ("mixture", "permuted")]
+    ours = [arm for arm in FITTED if arm != "permuted"]
+    claimed = [(arm, other) for arm in ours for other in (TARGET, RANDOM)]
+    aside = [*((arm, UNIFORM) for arm in ours), ("mixture", "permuted")]
     return evidence_of(table.rows, claimed, "named", names=_NAMES, aside=aside, paper=paper)
 
 

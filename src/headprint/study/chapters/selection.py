@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import AfterValidator
 from pydantic.dataclasses import dataclass
 
-from headprint.analysis.selection import SELECTORS
+from headprint.analysis.selection import SELECTORS, selector_info
 from headprint.base.errors import InputError, did_you_mean
 from headprint.base.files import read_json_lines, write_json, write_json_lines
 from headprint.base.options import SelectionLevels, american
@@ -31,7 +31,7 @@ from headprint.study.chapters.arms import (
 from headprint.study.chapters.chapter import Chapter, Claim, Jobs, Planned, View
 from headprint.study.chapters.common import distinct
 from headprint.study.groundwork import BaseConfig, Run, TaskConfig
-from headprint.study.groundwork.models import Model, load
+from headprint.study.groundwork.models import Model
 from headprint.study.pipeline import Cache, Job, Needs, stage
 from headprint.study.records import STRICT
 from headprint.study.verdicts import Evidence
@@ -123,19 +123,6 @@ class Exhibit:
     table3: Table3
 
 
-@stage(version=2, ignores={"batch_tokens"})
-def levels(out: Path, needs: Needs, *, model: Model, sketch: int | None, batch_tokens: int | None) -> None:
-    """Measure rows to train on, with the model or with what a training left.
-
-    Writes ``set/``.
-    """
-    from headprint.measure.extraction import extract
-
-    loaded, tokenizer = load(model, needs.get("start"))
-    rows = needs["rows"] / "train.jsonl"
-    extract(loaded, tokenizer, rows, out=out / "set", sketch=sketch, batch_tokens=batch_tokens)
-
-
 @stage(version=2)
 def selection(
     out: Path, needs: Needs, *, model: Model, method: Method, rows: int, target: str, skills: list[str], seed: int
@@ -198,24 +185,21 @@ def plan(run: Run) -> Jobs:
     given = run.config.block(Selections)
     if given is None:
         return {}
-    sketch = None if {levels_of(method)[1] for method in given.methods} <= {*_OF_LEVELS, RANDOM, CONTROL} else 0
     rows = run.sources.pool(given.pool, run.seed, given.pool_rows)
-
-    def measured(what: str, rows: Job, start: dict[str, Job]) -> Job:
-        of = None if start else sketch
-        return levels.job(run.label(what), {"rows": rows, **start}, **run.measuring, sketch=of)
-
+    read = {selector_info(levels_of(method)[1]).needs for method in given.methods if method != CONTROL}
+    sketch = 0 if "gradients" in read else None
+    before = run.levels("pool", rows, sketch=sketch)
     jobs: dict[tuple[str, ...], Job] = {}
     for target in given.targets:
         chosen = {}
         for method in given.methods:
-            needs = {"rows": rows, "target": run.rows[target], "pool": measured("pool", rows, {})}
+            needs = {"rows": rows, "target": run.rows[target], "pool": before}
             if method not in (RANDOM, CONTROL):
-                needs["query"] = measured(target, run.rows[target], {})
+                needs["query"] = run.levels(target, run.rows[target], sketch=sketch)
             if levels_of(method)[0] == "change":
-                tuned = {"start": run.tuned[target]}
-                needs["query after"] = measured(f"{target} after {target}", run.rows[target], tuned)
-                needs["pool after"] = measured(f"pool after {target}", rows, tuned)
+                start = run.tuned[target]
+                needs["query after"] = run.levels(f"{target} after {target}", run.rows[target], start=start)
+                needs["pool after"] = run.levels(f"pool after {target}", rows, start=start)
             chosen[method, 0] = selection.job(
                 run.label(target, method),
                 needs,

@@ -3,7 +3,7 @@ are beside their code, in :mod:`headprint.study.chapters`.
 """
 
 from headprint.study.chapters.ablation import Ablations
-from headprint.study.chapters.composition import Fits
+from headprint.study.chapters.fits import Fits
 from headprint.study.chapters.mixture import Mixtures
 from headprint.study.chapters.selection import Selections
 from headprint.study.config.files import builtin

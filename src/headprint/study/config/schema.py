@@ -16,7 +16,7 @@ from pydantic.dataclasses import dataclass
 
 from headprint.base.errors import InputError, did_you_mean
 from headprint.study.chapters.ablation import Ablations
-from headprint.study.chapters.composition import Fits
+from headprint.study.chapters.fits import Fits
 from headprint.study.chapters.mixture import Mixtures
 from headprint.study.chapters.selection import Selections
 from headprint.study.config.files import absolute, read

@@ -9,6 +9,7 @@ from typing import Any
 from headprint.data.rows import fingerprint
 from headprint.study.groundwork import models
 from headprint.study.groundwork.evaluation import evaluation
+from headprint.study.groundwork.levels import levels
 from headprint.study.groundwork.models import settings_of
 from headprint.study.groundwork.rows import READ_FIELDS, one_source, rows
 from headprint.study.groundwork.settings import BaseConfig, Sizes, TaskConfig
@@ -118,6 +119,21 @@ class Run:
         needs = {"rows": self.tests[task], **({"start": tuned} if tuned else {})}
         scorer = self.config.tasks[task].scorer
         return evaluation.job(self.label(*label), needs, **self.answering, scorer=scorer)
+
+    def levels(
+        self, what: str, rows: Job, *, start: Job | None = None, sketch: int | None = None, limit: int | None = None
+    ) -> Job:
+        """The levels of rows to train on.
+
+        Args:
+            what: Of which rows, for people.
+            rows: The job that drew them.
+            start: A training, whose outcome measures them; None: the model itself.
+            sketch: Directions of head gradients, 0 for as many as is usual; None: levels only.
+            limit: Only the first N rows.
+        """
+        needs = {"rows": rows, **({"start": start} if start else {})}
+        return levels.job(self.label(what), needs, **self.measuring, sketch=sketch, limit=limit)
 
     def two_steps(self, target: str, chosen: Job, sft: dict[str, Any], steps: int, *label: str) -> Job:
         """How the model does on a target after training on chosen rows, then on the target's own.

@@ -16,7 +16,7 @@ from functools import singledispatch
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from headprint.base.files import write_atomically
+from headprint.base.files import make_directory, write_atomically
 from headprint.study.estimates import Estimate, Number, ends_of, value_of
 from headprint.study.views import Cell, Dots, Drawing, Figure, Frames, HeatMap, Lines, Table
 
@@ -36,8 +36,7 @@ def write_tables(figures: Iterable[Figure], folder: str | Path) -> list[Path]:
     Raises:
         InputError: They cannot be written there.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_directory(folder)
     written = []
     for figure in figures:
         parts = {figure.name: drawn(figure.drawing)} if figure.drawing else {}

@@ -10,12 +10,13 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from headprint.base.errors import InputError
+from headprint.base.files import make_directory, write_atomically
 from headprint.study.estimates import ends_of, value_of
 from headprint.study.views import (
     Chooser,
@@ -61,8 +62,7 @@ def write_pictures(figures: Iterable[Figure], folder: str | Path) -> list[Path]:
     """
     import matplotlib as mpl
 
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_directory(folder)
     written = []
     for figure in figures:
         for picture in _pictures(figure.drawing) if figure.drawing else ():
@@ -70,12 +70,10 @@ def write_pictures(figures: Iterable[Figure], folder: str | Path) -> list[Path]:
             canvas.draw_without_rendering()
             canvas.set_layout_engine("none")  # laid out once, not again for each file
             for kind, metadata in _SUFFIXES.items():
-                path = folder / f"{figure.name}{picture.suffix}{kind}"
-                try:
-                    with mpl.rc_context({"svg.hashsalt": "headprint"}):
-                        canvas.savefig(path, dpi=150, metadata=metadata)
-                except OSError as error:
-                    raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+                path, drawn = folder / f"{figure.name}{picture.suffix}{kind}", BytesIO()
+                with mpl.rc_context({"svg.hashsalt": "headprint"}):
+                    canvas.savefig(drawn, format=kind[1:], dpi=150, metadata=metadata)
+                write_atomically(path, drawn.getbuffer())
                 written.append(path)
     return written
 
