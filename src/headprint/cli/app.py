@@ -22,6 +22,7 @@ from headprint.cli.commands.decompose import decompose
 from headprint.cli.commands.diff import diff
 from headprint.cli.commands.evaluate import evaluate
 from headprint.cli.commands.extract import extract
+from headprint.cli.commands.ls import ls
 from headprint.cli.commands.mix import mix
 from headprint.cli.commands.report import report
 from headprint.cli.commands.select import select
@@ -43,7 +44,7 @@ app = typer.Typer(
 )
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Measure": (extract, verify, bench),
-    "Look and compare": (show, diff, compare, decompose),
+    "Look and compare": (ls, show, diff, compare, decompose),
     "Put to use": (mix, select),
     "Train and test": (train, evaluate, ablate),
     "The whole paper": (study, report),
