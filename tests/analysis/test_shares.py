@@ -119,11 +119,14 @@ def test_a_target_that_is_like_no_task_is_mixed_evenly_and_one_that_is_like_two_
     made = decompose(
         gradients(30, 8, 0.5 * (means["math"] + means["code"])), basics, by="gradients", permutations=0
     ).mixture
-    strange = decompose(gradients(30, 9, 0 * means["math"]), basics, by="gradients", permutations=0).mixture
     assert made.shares["math"].value + made.shares["code"].value > 0.9
     assert made.shares["math"].low <= 0.5 <= made.shares["math"].high
-    assert max(abs(share.value - 0.25) for share in strange.shares.values()) < 0.15
-    assert sum(share.value for share in strange.shares.values()) == pytest.approx(1)
+    off = []  # of targets whose mean is noise, which no fit can know
+    for seed in range(9, 15):
+        shares = decompose(gradients(30, seed, 0 * means["math"]), basics, by="gradients", **QUIET).mixture.shares
+        assert sum(share.value for share in shares.values()) == pytest.approx(1)
+        off.append(max(abs(share.value - 0.25) for share in shares.values()))
+    assert np.mean(off) < 0.1
 
 
 def test_a_target_without_rows_has_no_mixture() -> None:
