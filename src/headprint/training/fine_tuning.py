@@ -30,8 +30,10 @@ from headprint.data import Source, rows
 from headprint.data.examples import ExampleStream
 from headprint.measure.batching import is_out_of_memory
 from headprint.models.heads import unwrap
+from headprint.patterns import Pattern, PatternSet
 from headprint.training import run_directory as directory
 from headprint.training.callbacks import LossMeter, ProgressCallback, StopOnDivergence, TokenCounter, check_result
+from headprint.training.heads import adapter_on, chosen_heads, slices_of, spelled, training_only
 from headprint.training.run_directory import CHECKPOINTS, MODEL, TRACKING, TRAINING_RUN, UNFINISHED_MODEL
 from headprint.training.sft_config import lora_config, loss_on, one_line, resolve, sft_config
 from headprint.training.tracker import PatternTracker
@@ -92,6 +94,8 @@ def train(
     tokenizer: Any = None,
     sft: Mapping[str, Any] | None = None,
     lora: Mapping[str, Any] | None = None,
+    heads: str | Sequence[str | Sequence[int]] | None = None,
+    heads_from: str | Path | Pattern | PatternSet | None = None,
     eval_data: Source | None = None,
     track: Mapping[str, Any] | None = None,
     callbacks: Sequence[TrainerCallback] = (),
@@ -116,6 +120,11 @@ def train(
         sft: Fields of ``trl.SFTConfig``, over :data:`headprint.training.sft_config.DEFAULTS`.
         lora: Fields of ``peft.LoraConfig``, over :data:`headprint.training.sft_config.LORA_DEFAULTS`; None trains all
             weights.
+        heads: Train these attention heads alone, everything else frozen to the bit (:mod:`headprint.training.heads`):
+            ``"top:10%"``, ``"top:N"``, ``"random:10%"`` (as many of each layer, drawn by the seed of ``sft``), a JSON
+            file of heads, or the heads themselves, such as ``"3.1,3.2"`` or ``[(3, 1), (3, 2)]``.
+        heads_from: What ``"top"`` ranks heads by: a pattern or change, or a pattern set (by its mean head gradients if
+            it has sketches).
         eval_data: Held-out rows for the trainer's evaluation loss; each epoch, unless ``sft`` says otherwise.
         track: Arguments of :class:`headprint.training.tracker.PatternTracker`, whose sets go to ``out/tracking``.
         callbacks: More of transformers' callbacks. They are not part of what is replayed.
@@ -141,6 +150,11 @@ def train(
     adapter = None if lora is None else lora_config(lora)
     out = Path(out)
     args = sft_config(settings, out / CHECKPOINTS)
+    if heads_from is not None and heads is None:
+        raise InputError("heads_from ranks heads, and none are asked for: give heads, too, such as top:10%")
+    if heads is not None and "target_modules" in (lora or {}):
+        raise InputError("heads say which modules an adapter is on: leave out target_modules")
+    chosen = None if heads is None else chosen_heads(heads, heads_from, seed=args.seed)
     sources: dict[str, Source] = {}
     config = {
         "model": directory.model_name(model),
@@ -154,6 +168,7 @@ def train(
         "trust_remote_code": trust_remote_code,
         "sft": settings,
         "lora": None if lora is None else dict(lora),
+        "heads": None if chosen is None else spelled(chosen),
         "track": None if track is None else directory.track_names(track, sources),
         "versions": {**provenance.versions(), **{name: version(name) for name in PACKAGES}},
     }
@@ -170,6 +185,12 @@ def train(
 
     if not isinstance(model, nn.Module):
         model, tokenizer = _load(str(model), tokenizer, adapter, dtype, attn_implementation, trust_remote_code)
+    slices = None
+    if chosen is not None:
+        if hasattr(model, "peft_config"):
+            raise InputError("the model has an adapter already: heads are chosen in a whole model or in a new adapter")
+        slices = slices_of(model, chosen)
+        adapter = adapter and adapter_on(slices, adapter)
     if args.eos_token and tokenizer is not None:
         tokenizer.eos_token = args.eos_token
     options: dict[str, Any] = {"loss_on": loss_on(settings), "split": split, **models.limits(model)}
@@ -201,8 +222,12 @@ def train(
                 callback.attach(trainer)
         started = time.perf_counter()
         checkpoint = directory.last_checkpoint(out)
+        only = nullcontext() if slices is None else training_only(trainer.model, slices)
         try:
-            outcome = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+            with only as putting_back:
+                if putting_back is not None:
+                    trainer.add_callback(putting_back)
+                outcome = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         finally:
             for follower in (counter, bar, tracker):
                 if follower:

@@ -38,7 +38,7 @@ UNFINISHED_MODEL = ".model.part"
 FORMAT = "headprint train 1"
 ARGUMENTS = (
     *("model", "data", "eval_data", "split", "limit", "dtype", "attn_implementation", "trust_remote_code"),
-    *("sft", "lora", "track"),
+    *("sft", "lora", "heads", "track"),
 )
 """What a configuration says of a fine-tune; the arguments of :func:`headprint.training.fine_tuning.train`."""
 

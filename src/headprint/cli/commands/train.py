@@ -73,6 +73,22 @@ def train(
             rich_help_panel=_TRAINING,
         ),
     ] = None,
+    heads: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HEADS",
+            help="Train these heads alone: top:10%, top:N, random:10%, heads.json, or 3.1,3.2.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
+    heads_from: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="What ranks heads for top and random: a pattern file, or a pattern set (by gradients, if it has any).",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a stopped run in DIR.", rich_help_panel=_TRAINING)
     ] = False,
@@ -120,6 +136,7 @@ def train(
     with output.working(quiet=quiet, when_interrupted=lambda: _how_to_go_on(out)) as bars:
         given = _given(config)
         for name, value in (
+            *(("heads", heads), ("heads_from", heads_from)),
             *(("model", model), ("data", data), ("split", split), ("limit", limit), ("eval_data", eval_data)),
             *(("dtype", dtype), ("attn_implementation", attention), ("trust_remote_code", trust_remote_code or None)),
         ):
