@@ -567,3 +567,29 @@ class MixOptions(Options):
     negative: NegativeWeights = option(default="refuse", panel="Mixture", help="What becomes of a negative weight.")
     oversample: bool = option(default=False, panel="Mixture", help="Repeat rows where there are too few.")
     seed: int = option(default=0, min=0, panel="Mixture", metavar="N", help="Seed of the draw and the order.")
+
+
+class TrainOptions(Options):
+    """Which rows a fine-tune reads, and how its model is loaded."""
+
+    split: str = option(default="train", panel="Data", help=_SPLIT)
+    limit: int | None = option(
+        default=None, min=1, panel="Data", metavar="N", help="Only the first rows.", unset="all of them"
+    )
+    dtype: Dtype | None = option(
+        default=None,
+        panel="Model",
+        help="Of the weights of a model given by name.",
+        details="TRL trains float32 in bfloat16 by autocast where there is a CUDA device.",
+        unset="float32",
+    )
+    attn_implementation: str | None = option(
+        default=None,
+        panel="Model",
+        metavar="KERNEL",
+        help="For a model given by name: attention kernel, such as sdpa, eager.",
+        unset="the model's own",
+    )
+    trust_remote_code: bool = option(
+        default=False, panel="Model", help="Run code that comes with a model given by name."
+    )

@@ -25,6 +25,7 @@ from headprint import models
 from headprint.base import provenance
 from headprint.base.errors import InputError
 from headprint.base.files import to_json
+from headprint.base.options import TrainOptions, from_keywords, takes_options
 from headprint.base.run_directory import RunDirectory
 from headprint.data import Source, rows
 from headprint.data.examples import ExampleStream
@@ -86,6 +87,7 @@ class Trained:
         return {name: getattr(self, name) for name in names}
 
 
+@takes_options(TrainOptions)
 def train(
     model: str | Path | nn.Module,
     data: Source,
@@ -99,13 +101,10 @@ def train(
     eval_data: Source | None = None,
     track: Mapping[str, Any] | None = None,
     callbacks: Sequence[TrainerCallback] = (),
-    split: str = "train",
-    limit: int | None = None,
-    dtype: str | None = None,
-    attn_implementation: str | None = None,
-    trust_remote_code: bool = False,
     resume: bool = False,
     show_progress: bool = False,
+    options: TrainOptions | None = None,
+    **fields: Any,
 ) -> Trained:
     """Fine-tune a causal language model on rows, by TRL's ``SFTTrainer``.
 
@@ -128,20 +127,17 @@ def train(
         eval_data: Held-out rows for the trainer's evaluation loss; each epoch, unless ``sft`` says otherwise.
         track: Arguments of :class:`headprint.training.tracker.PatternTracker`, whose sets go to ``out/tracking``.
         callbacks: More of transformers' callbacks. They are not part of what is replayed.
-        split: Which split of a folder, hub id or laboratory task.
-        limit: Only the first N rows.
-        dtype: Of the weights of a model that is loaded here; None is float32, which TRL trains in bfloat16 by
-            autocast where there is a CUDA device.
-        attn_implementation: Attention kernel of a model that is loaded here.
-        trust_remote_code: Run code that comes with the model.
         resume: Go on from the last checkpoint of a stopped run (from the start if it has none), or return a finished
             run as it is. Every setting must be the same.
         show_progress: Show a progress bar on stderr.
+        options: All of the following in one object; keyword arguments take precedence over it.
+        {options}
 
     Raises:
         InputError: Something about the input is wrong; the loss was no longer a number; or ``out`` holds something
             else, a run with other settings, or one that another process is writing. What was saved stays.
     """
+    given = from_keywords(TrainOptions, options, fields)
     settings = resolve(sft or {})
     data = list(data) if isinstance(data, Iterator) else data
     eval_data = list(eval_data) if isinstance(eval_data, Iterator) else eval_data
@@ -159,13 +155,9 @@ def train(
     config = {
         "model": directory.model_name(model),
         "data": directory.source_name(data, "data.jsonl", sources),
-        "data_sha256": rows.fingerprint(data, split=split),
+        "data_sha256": rows.fingerprint(data, split=given.split),
         "eval_data": None if eval_data is None else directory.source_name(eval_data, "eval.jsonl", sources),
-        "split": split,
-        "limit": limit,
-        "dtype": dtype,
-        "attn_implementation": attn_implementation,
-        "trust_remote_code": trust_remote_code,
+        **given.settings(),
         "sft": settings,
         "lora": None if lora is None else dict(lora),
         "heads": None if chosen is None else spelled(chosen),
@@ -184,7 +176,7 @@ def train(
         return Trained(out, loaded, own, **done, main=main)
 
     if not isinstance(model, nn.Module):
-        model, tokenizer = _load(str(model), tokenizer, adapter, dtype, attn_implementation, trust_remote_code)
+        model, tokenizer = _load(str(model), tokenizer, adapter, given)
     slices = None
     if chosen is not None:
         if hasattr(model, "peft_config"):
@@ -193,14 +185,14 @@ def train(
         adapter = adapter and adapter_on(slices, adapter)
     if args.eos_token and tokenizer is not None:
         tokenizer.eos_token = args.eos_token
-    options: dict[str, Any] = {"loss_on": loss_on(settings), "split": split, **models.limits(model)}
+    reading: dict[str, Any] = {"loss_on": loss_on(settings), "split": given.split, **models.limits(model)}
     if args.packing:  # TRL cuts what it packs
-        options["context"] = None
+        reading["context"] = None
     else:
-        options["max_length"] = args.max_length
-    stream = ExampleStream(data, tokenizer, limit=limit, **options)
+        reading["max_length"] = args.max_length
+    stream = ExampleStream(data, tokenizer, limit=given.limit, **reading)
     dataset = _dataset(stream)
-    held_out = None if eval_data is None else _dataset(ExampleStream(eval_data, tokenizer, **options))
+    held_out = None if eval_data is None else _dataset(ExampleStream(eval_data, tokenizer, **reading))
 
     counter, meter, bar = TokenCounter(), LossMeter(), ProgressCallback(enabled=show_progress)
     forward = unwrap(model).__dict__.get("forward")
@@ -308,20 +300,13 @@ def _tracker(track: Mapping[str, Any] | None, out: Path) -> PatternTracker | Non
         raise InputError(f"track: {one_line(error)}; see headprint.PatternTracker") from error
 
 
-def _load(
-    name: str,
-    tokenizer: Any,
-    adapter: LoraConfig | None,
-    dtype: str | None,
-    attn_implementation: str | None,
-    trust_remote_code: bool,
-) -> tuple[nn.Module, Any]:
+def _load(name: str, tokenizer: Any, adapter: LoraConfig | None, given: TrainOptions) -> tuple[nn.Module, Any]:
     # On the host: the trainer takes each process's copy to its own device.
     options: dict[str, Any] = {
-        "dtype": dtype or "float32",
+        "dtype": given.dtype or "float32",
         "device": "cpu",
-        "attn_implementation": attn_implementation,
-        "trust_remote_code": trust_remote_code,
+        "attn_implementation": given.attn_implementation,
+        "trust_remote_code": given.trust_remote_code,
     }
     if not (Path(name) / "adapter_config.json").is_file():
         model, own = models.load_model(name, **options)
@@ -332,7 +317,7 @@ def _load(
 
     model, own = models.load_model(str(PeftConfig.from_pretrained(name).base_model_name_or_path), **options)
     if (Path(name) / "tokenizer_config.json").is_file():
-        own = models.load_tokenizer(name, trust_remote_code=trust_remote_code)
+        own = models.load_tokenizer(name, trust_remote_code=given.trust_remote_code)
     return PeftModel.from_pretrained(model, name, is_trainable=True), tokenizer or own
 
 

@@ -108,7 +108,7 @@ def _ranking(source: str | Path | Pattern | PatternSet) -> Values:
     if isinstance(found, PatternSet) and found.directions:
         total = sum(block.sum(axis=0, dtype=np.float64) for block in found.iter_sketches())
         return np.asarray(np.linalg.norm(total, axis=-1))
-    return np.abs((found.pattern() if isinstance(found, PatternSet) else found).values)
+    return np.asarray(np.abs((found.pattern() if isinstance(found, PatternSet) else found).values))
 
 
 def _ranked(how: str, number: float, percent: bool, sizes: Values, seed: int) -> list[HeadId]:
@@ -180,7 +180,7 @@ def training_only(model: nn.Module, slices: Sequence[Slice]) -> Iterator[Trainer
             parameter.requires_grad_(False)
         for part in parts:
             part.parameter.requires_grad_(True)
-            hooks.append(part.parameter.register_hook(part.masked))
+            hooks.append(part.parameter.register_hook(part.masked))  # type: ignore[no-untyped-call]
         yield _PuttingBack(parts)
     finally:
         for hook in hooks:

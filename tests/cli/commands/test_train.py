@@ -88,7 +88,8 @@ def test_options_are_passed_on_over_the_configuration(tmp_path, model, data, mon
     )
     flags = (
         "--limit 5 --eval-data lab:facts --set max_steps=3 --set optim=sgd --lora-set lora_alpha=4 --track-every 2 "
-        "--track-split train --dtype bfloat16 --attn-implementation eager --trust-remote-code --resume"
+        "--track-split train --dtype bfloat16 --attn-implementation eager --trust-remote-code --resume "
+        "--heads top:5% --heads-from pattern"
     )
     assert run(["train", str(model), "--config", str(config), "--out", str(tmp_path / "x"), *flags.split()]) == 2
     assert heard == {
@@ -106,6 +107,8 @@ def test_options_are_passed_on_over_the_configuration(tmp_path, model, data, mon
         "trust_remote_code": True,
         "resume": True,
         "show_progress": True,
+        "heads": "top:5%",
+        "heads_from": Path("pattern"),
     }
     heard.clear()
     (tmp_path / "gsm8k").mkdir()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headprint.base.errors import InputError
-from headprint.base.options import Dtype
+from headprint.base.options import TrainOptions
 from headprint.cli import options, output
 
 if TYPE_CHECKING:
@@ -22,7 +22,9 @@ _NAMED = re.compile(r"(\w[\w.+-]*)=(.+)", re.S)
 _SPLITS = ("train", "test", "validation", "dev", "eval")
 
 
+@options.takes_options(TrainOptions)
 def train(
+    context: typer.Context,
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="The run's directory.", rich_help_panel=options.OUTPUT_PANEL)
     ],
@@ -42,12 +44,6 @@ def train(
         typer.Option(
             metavar="FILE", help="YAML, such as config.yaml of a run: what is not said here is taken from it."
         ),
-    ] = None,
-    split: Annotated[
-        str | None, typer.Option(help="Of a folder, datasets id or lab task. \\[default: train]", rich_help_panel=_DATA)
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Only the first rows.", rich_help_panel=_DATA)
     ] = None,
     eval_data: Annotated[
         str | None, typer.Option(metavar="DATA", help="Held-out rows for the loss.", rich_help_panel=_DATA)
@@ -119,14 +115,9 @@ def train(
         bool,
         typer.Option("--track-online", help="Follow the training batches, too.", rich_help_panel=_TRACKING),
     ] = False,
-    dtype: Annotated[
-        Dtype | None,
-        typer.Option(help="Of the weights. \\[default: float32]", rich_help_panel=options.MODEL_PANEL),
-    ] = None,
-    attention: options.AttentionOption = None,
-    trust_remote_code: options.TrustOption = False,
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,
+    **fields: Any,
 ) -> None:
     """Fine-tune a model by TRL, all weights or an adapter, and follow its patterns on the way.
 
@@ -135,13 +126,9 @@ def train(
     """
     with output.working(quiet=quiet, when_interrupted=lambda: _how_to_go_on(out)) as bars:
         given = _given(config)
-        for name, value in (
-            *(("heads", heads), ("heads_from", heads_from)),
-            *(("model", model), ("data", data), ("split", split), ("limit", limit), ("eval_data", eval_data)),
-            *(("dtype", dtype), ("attn_implementation", attention), ("trust_remote_code", trust_remote_code or None)),
-        ):
-            if value is not None:
-                given[name] = value
+        said = {"model": model, "data": data, "eval_data": eval_data, "heads": heads, "heads_from": heads_from}
+        given |= {name: value for name, value in said.items() if value is not None}
+        given |= {name: value for name, value in fields.items() if _said(context, name)}
         if "model" not in given or "data" not in given:
             raise InputError("give MODEL and DATA, or a --config that names them")
         given["sft"] = given.get("sft", {}) | _fields(sets)
@@ -163,6 +150,12 @@ def train(
         trained = run(out=out, resume=resume, show_progress=bars, **given)
     if trained.main:
         _tell(trained, json=json, quiet=quiet)
+
+
+def _said(context: typer.Context, name: str) -> bool:
+    """Whether the command line has an option, rather than its default."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _how_to_go_on(out: Path) -> str:
