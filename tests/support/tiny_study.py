@@ -31,6 +31,18 @@ TINY: dict[str, Any] = {
     "max_new_tokens": 8,
 }  # fmt: skip
 
+EVIDENCE: dict[str, Any] = {
+    "targets": ["math_code"],
+    "pool": {"data": "lab:pool"},
+    "query": 8,
+    "calibration": {},
+    "transfer": {"methods": ["random"]},
+    "mixtures": {"methods": ["random"]},
+    "surface": {"targets": ["math_code"]},
+    "selecting": {"methods": ["random"]},
+}
+"""The section ``evidence`` with every experiment; the tiny study is run without it."""
+
 
 def tiny(**changes: Any) -> StudyConfig:
     """The tiny study, with other values for some fields."""
@@ -39,7 +51,7 @@ def tiny(**changes: Any) -> StudyConfig:
 
 def changed(path: str, value: Any) -> dict[str, Any]:
     """The tiny config with one field set, or left out if the value is ``...``."""
-    content = json.loads(json.dumps(TINY))
+    content = json.loads(json.dumps(TINY | ({"evidence": EVIDENCE} if path.startswith("evidence.") else {})))
     *places, last = path.split(".")
     part = content
     for place in places:

@@ -36,12 +36,15 @@ def task_rows(name: str, split: str = "train", *, n: int = 1000, seed: int = 0) 
 
 
 def find_rows(name: str, split: str) -> list[Row]:
-    """Generate the first 1,000 rows of a task, for the data source ``lab:TASK``.
+    """Generate the first 1,000 rows of a task, for the data source ``lab:TASK``; N rows for ``lab:TASK:N``.
 
     Raises:
-        InputError: Unknown task or split.
+        InputError: Unknown task or split, N is no number, or more rows than the task has.
     """
-    return task_rows(name, split, n=_ROWS)
+    task, _, count = name.partition(":")
+    if count and not count.isdecimal():
+        raise InputError(f"lab:{name}: {count!r} is not a number of rows: give lab:{task} or lab:{task}:N")
+    return task_rows(task, split, n=int(count) if count else _ROWS)
 
 
 def model_path() -> Path:

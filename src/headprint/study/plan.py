@@ -12,7 +12,7 @@ from typing import Any
 
 from headprint.base.errors import InputError
 from headprint.base.settings import canonical
-from headprint.study.chapters import CHAPTERS, Chapter
+from headprint.study.chapters import CHAPTERS, EXPERIMENTS, Chapter
 from headprint.study.chapters.chapter import Planned
 from headprint.study.config import StudyConfig
 from headprint.study.groundwork import Run
@@ -37,7 +37,8 @@ class Plan:
         seeds = list(dict.fromkeys(run.seed for run in self.runs))
         found: list[Job] = list({run.name: run.described for run in self.runs}.values())
         for seed in seeds:
-            found += [job for run in self.runs if run.seed == seed for job in run.tuned.values()]
+            if any(name not in EXPERIMENTS for name in self.chapters):  # experiments train by themselves
+                found += [job for run in self.runs if run.seed == seed for job in run.tuned.values()]
             found += [
                 job for parts in self.chapters.values() for part in parts if part.run.seed == seed
                 for job in part.jobs.values()
@@ -90,7 +91,11 @@ def plan(config: StudyConfig) -> Plan:
         for name in config.models
         for seed in config.seeds
     ]
-    chapters = {chapter.name: _planned(chapter, runs) for chapter in CHAPTERS}
+    chapters = {
+        chapter.name: _planned(chapter, runs)
+        for chapter in CHAPTERS
+        if config.chapters is None or chapter.name in config.chapters
+    }
     return Plan(runs, {name: parts for name, parts in chapters.items() if any(part.jobs for part in parts)})
 
 

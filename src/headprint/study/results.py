@@ -15,7 +15,7 @@ from pydantic.dataclasses import dataclass
 
 from headprint.base.errors import InputError
 from headprint.base.files import read_json, write_json
-from headprint.study.chapters import CHAPTERS, Chapter
+from headprint.study.chapters import CHAPTERS, EXPERIMENTS, Chapter
 from headprint.study.chapters.chapter import View
 from headprint.study.records import STRICT, parsed, plain
 from headprint.study.verdicts import Finding
@@ -131,13 +131,22 @@ class Results:
         exhibit = self.of(chapter)
         return [] if exhibit is None else list(chapter.views(exhibit, self.seeds))
 
+    def chapters(self) -> list[Chapter[Any]]:
+        """The chapters that the config asks for: by default those of the paper, and the experiments that were made."""
+        only = self.config.get("chapters")
+        return [
+            chapter
+            for chapter in CHAPTERS
+            if (chapter.name in only if only else chapter.name in self.exhibits or chapter.name not in EXPERIMENTS)
+        ]
+
     def figures(self) -> list[Figure]:
         """The figures of all chapters."""
         return [view for chapter in CHAPTERS for view in self.views(chapter) if isinstance(view, Figure)]
 
     def concluded(self) -> Results:
         """The same results with a finding for every claim."""
-        found = [chapter.finding(self.of(chapter), self.seeds) for chapter in CHAPTERS]
+        found = [chapter.finding(self.of(chapter), self.seeds) for chapter in self.chapters()]
         return replace(self, findings=[finding for finding in found if finding is not None])
 
     def to_json(self) -> dict[str, Any]:

@@ -51,6 +51,7 @@ class HeatMap:
         high: Upper ends.
         labels: Of the rows, and of the columns, of a square matrix, whose numbers are then written into the cells.
             None: the rows are layers and the columns heads.
+        columns: Of the columns, where they are not those of the rows.
         rate_of: Title of the panel's map that this one's values are changes of: the page can show them as rates.
     """
 
@@ -60,6 +61,7 @@ class HeatMap:
     low: Matrix | None = None
     high: Matrix | None = None
     labels: Sequence[str] | None = None
+    columns: Sequence[str] | None = None
     rate_of: str | None = None
 
 

@@ -16,6 +16,15 @@ from headprint.study.chapters import (
     spread,
 )
 from headprint.study.chapters.chapter import Chapter
+from headprint.study.chapters.evidence import calibration, mixtures, selecting, surface, transfer
+
+_EXPERIMENTS: tuple[Chapter[Any], ...] = (
+    calibration.CHAPTER,
+    transfer.CHAPTER,
+    mixtures.CHAPTER,
+    surface.CHAPTER,
+    selecting.CHAPTER,
+)
 
 CHAPTERS: tuple[Chapter[Any], ...] = (
     base_rates.CHAPTER,
@@ -26,6 +35,10 @@ CHAPTERS: tuple[Chapter[Any], ...] = (
     mixture.CHAPTER,
     selection.CHAPTER,
     ablation.CHAPTER,
+    *_EXPERIMENTS,
 )
 
-__all__ = ["CHAPTERS", "Chapter"]
+EXPERIMENTS = frozenset(chapter.name for chapter in _EXPERIMENTS)
+"""Names of the chapters that read no tracked fine-tunes."""
+
+__all__ = ["CHAPTERS", "EXPERIMENTS", "Chapter"]

@@ -15,7 +15,10 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from headprint.base.errors import InputError, did_you_mean
+from headprint.study.bounds import Distinct
+from headprint.study.chapters import CHAPTERS
 from headprint.study.chapters.ablation import Ablations
+from headprint.study.chapters.evidence.settings import Evidence
 from headprint.study.chapters.fits import Fits
 from headprint.study.chapters.mixture import Mixtures
 from headprint.study.chapters.selection import Selections
@@ -40,20 +43,28 @@ class StudyConfig(BaseConfig):
         mixtures: Table 2; None leaves it out.
         selections: Table 3; None leaves it out.
         ablations: Heads switched off; None leaves it out.
+        evidence: Which scores of rows predict what training on them does; None leaves it out.
+        chapters: Names of the chapters that are made; None: all that the config has settings for.
     """
 
     fits: Fits = field(default_factory=Fits)
     mixtures: Mixtures | None = None
     selections: Selections | None = None
     ablations: Ablations | None = None
+    evidence: Evidence | None = None
+    chapters: Distinct[str] | None = None
 
     def __post_init__(self) -> None:
-        blocks: list[Block | None] = [self.fits, self.mixtures, self.selections, self.ablations]
+        blocks: list[Block | None] = [self.fits, self.mixtures, self.selections, self.ablations, self.evidence]
         for block in blocks:
             if block is not None:
                 block.check(self)
         for name, task in self.tasks.items():
             self.check_tasks(f"tasks.{name}.parts", task.parts)
+        known = [chapter.name for chapter in CHAPTERS]
+        for name in self.chapters or ():
+            if name not in known:
+                raise InputError(f"chapters: there is no chapter {name!r}; {did_you_mean(name, known)}")
 
     @property
     def basis(self) -> list[str]:

@@ -115,8 +115,9 @@ def places(plot: Any) -> Iterator[Line]:
 def _(plot: HeatMap) -> Iterator[Line]:
     for i, row in enumerate(plot.values):
         for j, value in enumerate(row):
+            labels = plot.labels
             where = (
-                {"layer": i, "head": j} if plot.labels is None else {"row": plot.labels[i], "column": plot.labels[j]}
+                {"layer": i, "head": j} if labels is None else {"row": labels[i], "column": (plot.columns or labels)[j]}
             )
             if plot.low is None or plot.high is None:
                 yield {**where, "value": value_of(value)}

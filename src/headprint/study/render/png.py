@@ -193,8 +193,8 @@ def _size(plot: Plot) -> tuple[float, float]:
     if isinstance(plot, Lines):
         return 3.4, 2.8
     if isinstance(plot, HeatMap) and plot.labels is not None:
-        side = max(2.4, 0.33 * len(plot.labels)) + 0.8
-        return side, side
+        width, height = (max(2.4, 0.33 * len(names)) + 0.8 for names in (plot.columns or plot.labels, plot.labels))
+        return width, height
     matrix = plot.values if isinstance(plot, HeatMap) else plot.values[0]
     cell = min(0.2, 3.2 / max(len(matrix), len(matrix[0])))
     return max(1.2, cell * len(matrix[0])) + 0.9, max(1.2, cell * len(matrix)) + 0.45
@@ -237,12 +237,13 @@ def _heat_map(ax: Axes, plot: HeatMap, limits: Mapping[Scale, float]) -> Any:
 
 
 def _label(ax: Axes, plot: HeatMap, labels: Sequence[str]) -> None:
-    places = range(len(labels))
-    ax.set_xticks(places, labels, rotation=60, ha="right", fontsize=7)
-    ax.set_yticks(places, labels, fontsize=7)
-    for i, j in itertools.product(places, places):
+    columns = plot.columns or labels
+    ax.set_xticks(range(len(columns)), columns, rotation=60, ha="right", fontsize=7)
+    ax.set_yticks(range(len(labels)), labels, fontsize=7)
+    for i, j in itertools.product(range(len(labels)), range(len(columns))):
         value = value_of(plot.values[i][j])
-        if i != j and value is not None and len(labels) <= _WRITTEN:
+        is_trivial = plot.columns is None and i == j
+        if not is_trivial and value is not None and len(labels) <= _WRITTEN:
             ink = "white" if abs(value) > 0.6 * (plot.scale.limit or 1) else "black"
             ax.text(j, i, f"{value:.2f}".replace("0.", ".", 1), ha="center", va="center", fontsize=6, color=ink)
 

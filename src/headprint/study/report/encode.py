@@ -61,7 +61,7 @@ def _plot(plot: Any) -> dict[str, Json]:
 
 @_plot.register
 def _(plot: HeatMap) -> dict[str, Json]:
-    optional: dict[str, Json] = {"labels": plot.labels, "rate_of": plot.rate_of}
+    optional: dict[str, Json] = {"labels": plot.labels, "columns": plot.columns, "rate_of": plot.rate_of}
     optional |= {"low": plot.low and _matrix(plot.low), "high": plot.high and _matrix(plot.high)}
     known = {name: value for name, value in optional.items() if value is not None}
     return {"kind": "heat", "title": plot.title, "values": _matrix(plot.values), "scale": _scale(plot.scale), **known}

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headprint.base.files import to_json, write_atomically
-from headprint.study.chapters import CHAPTERS
 from headprint.study.estimates import number
 from headprint.study.report.compare import compare
 from headprint.study.report.encode import encoded
@@ -94,7 +93,7 @@ def _sections(results: Results) -> list[Section]:
     found = {finding.key: finding for finding in results.findings}
     return [
         Section(chapter.name, chapter.title, chapter.question, found.get(chapter.name), results.views(chapter))
-        for chapter in CHAPTERS
+        for chapter in results.chapters()
     ]
 
 

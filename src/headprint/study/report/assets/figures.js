@@ -33,13 +33,13 @@ const KINDS = {
   heat(node, { plots, columns }, width, settings) {
     const maps = settings.rates ? plots.map((map) => asRate(map, plots)) : plots;
     const range = ranges(maps);
-    const labels = maps[0].labels?.length;
+    const labels = (maps[0].columns ?? maps[0].labels)?.length;
     const least = labels ? Math.min(width, 110 + 32 * labels) : maps.length > 3 && !columns ? 156 : 236;
     const widest = labels ? 110 + 46 * labels : maps.length > 3 && !columns ? 300 : Infinity;
     const each = Math.min(widths(columns ?? maps.length, width, least), widest);
     const panels = maps.map((map) => heatMap({
-      title: map.title, matrix: map.values, scale: range(map.scale), width: each, rows: map.labels, columns: map.labels,
-      write: Boolean(map.labels), read: map.labels && ((i, j) => `${map.labels[i]} and ${map.labels[j]}: ` +
+      title: map.title, matrix: map.values, scale: range(map.scale), width: each, rows: map.labels, columns: map.columns ?? map.labels,
+      write: Boolean(map.labels), read: map.labels && ((i, j) => `${map.labels[i]} and ${(map.columns ?? map.labels)[j]}: ` +
         sayInterval(map.values[i][j] === null ? null : [map.values[i][j], (i !== j && map.low?.[i][j]) ?? null, (i !== j && map.high?.[i][j]) ?? null])),
     }));
     const scales = [...new Set(maps.map((map) => range(map.scale)))];

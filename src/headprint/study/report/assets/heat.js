@@ -23,7 +23,7 @@ function heatMap(options) {
       x: left + j * cell, y: i * cell, width: cell, height: cell, fill: rgb && css(rgb), class: rgb ? null : "empty",
       ...hovering(() => read(i, j)),
     }));
-    if (options.write && rgb && cell >= (state.printing ? 21 : 30) && i !== j) {
+    if (options.write && rgb && cell >= (state.printing ? 21 : 30) && !(options.rows === options.columns && i === j)) {
       drawing.append(svg("text", {
         x: left + (j + 0.5) * cell, y: (i + 0.5) * cell + 4, "text-anchor": "middle", "pointer-events": "none",
         style: `fill:${inkOn(rgb)};font-size:${cell >= 38 ? 11 : cell >= 30 ? 10 : 8}px`,
