@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from headprint.analysis.decomposition.fit import decompose as decompose
     from headprint.analysis.decomposition.fit import discover as discover
     from headprint.analysis.mixture import mix as mix
-    from headprint.analysis.selection import select as select
     from headprint.evaluation.ablation import ablate as ablate
     from headprint.evaluation.evaluation import evaluate as evaluate
     from headprint.evaluation.interventions import ablate_heads as ablate_heads
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from headprint.patterns.pattern_set import PatternSet as PatternSet
     from headprint.patterns.pattern_set import load as load
     from headprint.training.fine_tuning import train as train
+    from headprint.training.selection import select as select
     from headprint.training.tracker import PatternTracker as PatternTracker
 
     __version__: str
@@ -42,7 +42,6 @@ _lazy, _names = lazy_names(
         "analysis.comparison": ["compare"],
         "analysis.decomposition.fit": ["decompose", "discover"],
         "analysis.mixture": ["mix"],
-        "analysis.selection": ["select"],
         "evaluation.ablation": ["ablate"],
         "evaluation.evaluation": ["evaluate"],
         "evaluation.interventions": ["ablate_heads"],
@@ -52,6 +51,7 @@ _lazy, _names = lazy_names(
         "models.loading": ["load_model"],
         "patterns.pattern_set": ["Pattern", "PatternSet", "load"],
         "training.fine_tuning": ["train"],
+        "training.selection.from_rows": ["select"],
         "training.tracker": ["PatternTracker"],
     },
 )

@@ -79,7 +79,7 @@ NegativeWeights: TypeAlias = Literal["refuse", "clip"]
 SelectionLevels: TypeAlias = Literal["raw", "standardized", "change"]
 """Which levels of two examples are compared."""
 
-Pick: TypeAlias = Literal["top", "round-robin"]
+Pick: TypeAlias = Literal["top", "max", "round-robin"]
 """How examples are ordered by their scores."""
 
 AblationMode: TypeAlias = Literal["zero", "mean"]
@@ -90,6 +90,13 @@ AnswerBy: TypeAlias = Literal["generate", "likelihood"]
 
 EMBEDDING_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 """What embeds rows unless another model is named."""
+
+METHOD_NAMES = (
+    "head-gradient, correlation, cosine, signed-levels; bm25, tf-idf, token-overlap, embeddings; "
+    "rds+, perplexity, ifd, target-selects, less; random, random-by-source, length-matched, longest; "
+    "shuffled-heads, half-heads, layer-means"
+)
+"""headprint's own ways to score the rows of a pool."""
 
 _METADATA = "headprint"
 _AMERICAN = (
@@ -388,14 +395,6 @@ class LoadingOptions(Options):
     )
 
 
-class TuningOptions(Options):
-    """How selectors that train the model first do so: a few steps of AdamW on a copy, at a constant rate."""
-
-    tuning_steps: int = option(default=32, min=1, panel="Tuning", metavar="N", help="Steps of training before scores.")
-    tuning_batch: int = option(default=8, min=1, panel="Tuning", metavar="N", help="Rows a step.")
-    tuning_rate: float = option(default=1e-4, min=0, panel="Tuning", metavar="RATE", help="Learning rate of those.")
-
-
 class BatchOptions(Options):
     """How many rows go through a model at once."""
 
@@ -435,6 +434,66 @@ class ExtractOptions(BatchOptions, LoadingOptions, MeasureOptions, ReadingOption
         metavar="N",
         help="Examples per file, the unit that is written and resumed.",
     )
+
+
+class TuningOptions(Options):
+    """How selectors that train the model first do so: a few steps of AdamW on a copy, at a constant rate."""
+
+    tuning_steps: int = option(default=32, min=1, panel="Tuning", metavar="N", help="Steps of training before scores.")
+    tuning_batch: int = option(default=8, min=1, panel="Tuning", metavar="N", help="Rows a step.")
+    tuning_rate: float = option(default=1e-4, min=0, panel="Tuning", metavar="RATE", help="Learning rate of those.")
+
+
+class ScoreOptions(TuningOptions):
+    """How the rows of a pool are scored for a target, and taken by their scores."""
+
+    method: str | None = option(
+        default=None,
+        panel="Scores",
+        metavar="NAME",
+        help=f"How rows are scored: {METHOD_NAMES}, or what a package adds (docs: select).",
+        details="A name in :data:`headprint.analysis.selection.SELECTORS`.",
+        unset="head-gradient; correlation of sets without head gradients",
+    )
+    pick: Pick = option(
+        default="top",
+        panel="Scores",
+        help="top: by the target as a whole; max: by the best score for one of its rows; round-robin: each of its rows "
+        "in turn takes its best.",
+    )
+    levels: SelectionLevels = option(
+        default="raw",
+        panel="Scores",
+        help="standardized: over the pool, head by head; change: less the levels before training.",
+    )
+    signed: bool = option(default=False, panel="Scores", help="Compare signed levels, not their sizes.")
+    embedding_model: str = option(
+        default=EMBEDDING_MODEL,
+        panel="Scores",
+        metavar="MODEL",
+        help="Of sentence-transformers, a directory or hub id.",
+    )
+    near_duplicates: float | None = option(
+        default=None,
+        between=(0, 1),
+        panel="Scores",
+        metavar="SHARE",
+        help="Leave out a row that has this share of its runs of five words in common with one taken before.",
+        unset="none is left out",
+    )
+    diversity: float | None = option(
+        default=None,
+        between=(0, 1),
+        panel="Scores",
+        metavar="WEIGHT",
+        help="Weight of being unlike the rows taken before (maximal marginal relevance).",
+        unset="score only",
+    )
+    seed: int = option(default=0, min=0, panel="Scores", metavar="N", help="Seed of whatever is random.")
+
+
+class SelectOptions(ScoreOptions, ExtractOptions):
+    """The options of :func:`headprint.select`."""
 
 
 class AnswerOptions(BatchOptions, LoadingOptions, RowOptions):

@@ -9,6 +9,7 @@ the business of ``headprint.patterns.storage``, which nothing outside this folde
 from headprint.patterns import statistics
 from headprint.patterns.pattern import Head, Pattern, shared_heads
 from headprint.patterns.pattern_set import PatternSet, load
+from headprint.patterns.storage.manifest import holds_manifest
 from headprint.patterns.storage.shards import Shard
 from headprint.patterns.storage.writer import PATTERN_SET_RUN, PatternSetWriter
 
@@ -19,6 +20,7 @@ __all__ = [
     "PatternSet",
     "PatternSetWriter",
     "Shard",
+    "holds_manifest",
     "load",
     "shared_heads",
     "statistics",

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from pathlib import Path
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,8 +11,6 @@ import headprint
 from headprint.analysis import selection
 from headprint.analysis.selection import ScoreMatrix, SelectionInputs, choose, select
 from headprint.base.errors import InputError
-from headprint.cli.app import run
-from headprint.data.rows import fingerprint
 from headprint.patterns.pattern_set import Pattern
 from support.pattern_sets import HEADS, LAYERS, around, of_levels, random_pattern, stored
 
@@ -159,44 +152,6 @@ def test_select_compares_with_the_mean_unless_each_query_chooses():
     assert select(query, pool, top=6, pick="round-robin") == each != select(query, pool, top=6)
 
 
-def overlap(inputs: SelectionInputs):
-    """A selector such as another package might add: words that a row shares with the rows of the target."""
-    wanted = {word for row in inputs.rows_of_query() for word in row["prompt"].split()}
-    return np.array([[len(wanted & set(row["prompt"].split())) for row in inputs.rows_of_pool()]], dtype=float)
-
-
-def bigger(inputs: SelectionInputs):
-    return np.zeros((2, len(inputs.pool) + 1)) if inputs.required_model() else None
-
-
-def test_a_selector_of_another_package_is_one_function_and_one_entry(files, tmp_path, monkeypatch, capsys):
-    for name in ("overlap", "bigger"):
-        monkeypatch.setitem(selection.SELECTORS._builtin, name, f"{__name__}:{name}")
-    monkeypatch.setitem(sys.modules, __name__, sys.modules.get(__name__) or SimpleNamespace(**globals()))
-    Path("target.jsonl").write_text('{"prompt": "7? 3?", "completion": "!"}\n')
-    arguments = [*files, "--top=2", "--method=overlap"]
-    assert run([*arguments, "--query-rows=target.jsonl", "--pool-rows=rows.jsonl"]) == 0
-    assert [row["id"] for row in lines(tmp_path / "chosen.jsonl")] == ["row-3", "row-7"]
-    assert "1.0" in (tmp_path / "chosen.select.json").read_text()
-    capsys.readouterr()
-    for more, message in (
-        (["--pool-rows=rows.jsonl"], "reads the rows of the query: give them, too (--query-rows)"),
-        (["--query-rows=target.jsonl"], "reads the rows of the pool: give them, too (--pool-rows)"),
-        (["--method=bigger"], "runs a model: give one, too (--model)"),
-        (["--method=bigger", "--model=lab"], "'bigger' returned scores of shape (2, 13)"),
-        (["--method=overlaps"], "did you mean 'overlap'?"),
-    ):
-        assert run([*arguments, *more]) == 2
-        assert message in capsys.readouterr().err
-
-
-def test_every_method_is_named_in_the_help(capsys):
-    assert run(["select", "--help"]) == 0
-    shown = capsys.readouterr().out
-    assert all(name in shown for name in (*selection.SELECTORS.names(), *selection.PICKS))
-    assert all(f"{name}" in shown for name in ("raw", "standardized", "change"))
-
-
 def test_british_spelling_is_understood():
     query, pool = around(random_pattern(0), 3), around(random_pattern(1), 7)
     british, american = (score(query, pool, levels=f"standardi{letter}ed").values for letter in "sz")
@@ -268,82 +223,3 @@ def test_wrong_input():
     ):
         with pytest.raises(InputError, match=message):
             choose(scores, **options)
-
-
-@pytest.fixture
-def files(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    target = random_pattern(0)
-    around(target, 9, 0.4).save("query")
-    around(target * 0.5, 9, 0.4, seed=5).save("query-before")
-    around(random_pattern(1), 12, 0.8, seed=1).save("pool")
-    around(random_pattern(2), 12, 0.8, seed=2).save("pool-before")
-    rows = [{"id": f"row-{i}", "prompt": f"{i}?", "completion": "!"} for i in range(12)]
-    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return ["select", "query", "pool", "--out=chosen.jsonl"]
-
-
-def lines(path):
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def test_command(files, tmp_path, capsys):
-    query, pool = (headprint.load(tmp_path / name) for name in ("query", "pool"))
-    expected = choose(score(query.pattern(), pool), top=4)
-    assert run([*files, "--top=4"]) == 0
-    assert "4 of 12 examples" in capsys.readouterr().out
-    assert [row["id"] for row in lines(tmp_path / "chosen.jsonl")] == expected.ids
-    assert run([*files, "--top=4", "--pool-rows=rows.jsonl", "--json"]) == 0
-    assert lines(tmp_path / "chosen.jsonl") == [
-        {"id": name, "prompt": f"{name[4:]}?", "completion": "!"} for name in expected.ids
-    ]
-    found = json.loads(capsys.readouterr().out)
-    assert {"out": "chosen.jsonl", **json.loads((tmp_path / "chosen.select.json").read_text())} == found
-    assert found["tokens"] == expected.tokens
-    changes = ["--levels=change", "--query-before=query-before", "--pool-before=pool-before"]
-    for more in (["--pick=round-robin"], ["--method=random", "--seed=3"], changes, ["--signed", "--method=cosine"]):
-        assert run([*files, "--tokens=20", *more]) == 0
-    signed = choose(score(query.pattern("none"), pool, signed=True, method="cosine"), tokens=20)
-    assert [row["id"] for row in lines(tmp_path / "chosen.jsonl")] == signed.ids
-
-
-def test_command_refuses(files, tmp_path, capsys):
-    (tmp_path / "few.jsonl").write_text('{"prompt": "0?", "completion": "!"}\n')
-    (headprint.load(tmp_path / "pool")).pattern().save(tmp_path / "one.safetensors")
-    for more, message in (
-        ([], "either a number"),
-        (["--top=13"], "the pool has 12"),
-        (["--top=2", "--levels=change"], "--pool-before"),
-        (["--top=2", "--levels=change", "--pool-before=pool-before"], "--query-before"),
-        (["--top=2", "--pool-rows=few.jsonl"], "has no row with the id"),
-        (["--top=2", "--levels=change", "--query-before=query-before", "--pool-before=one.safetensors"], "single"),
-    ):
-        assert run([*files, *more]) == 2
-        error = capsys.readouterr().err
-        assert message in error
-        assert error.count("\n") == 1
-
-
-def test_other_rows_than_those_of_the_pool_are_refused(files, tmp_path, capsys):
-    def rows(name, seed):
-        numbers = np.random.default_rng(seed).integers(999, size=12)
-        path = tmp_path / name
-        path.write_text("".join(json.dumps({"prompt": f"{n}?", "completion": "!"}) + "\n" for n in numbers))
-        return path
-
-    pool = around(random_pattern(1), 12, 0.8, seed=1, ids=[str(i) for i in range(12)])
-    for name, content in (("own.jsonl", 0), ("other.jsonl", 1)):
-        rows(name, content)
-    pool.provenance["data"] = {"source": "own.jsonl", "content": fingerprint("own.jsonl"), "split": "train"}
-    pool.save("numbered")
-    arguments = ["select", "query", "numbered", "--top=3", "--out=chosen.jsonl"]
-    assert run([*arguments, "--pool-rows=own.jsonl"]) == 0
-    written = (tmp_path / "chosen.jsonl").read_bytes()
-    assert run([*arguments, "--pool-rows=other.jsonl"]) == 2
-    error = capsys.readouterr().err
-    assert "other.jsonl is not the data that the pool was extracted from (own.jsonl)" in error
-    assert error.count("\n") == 1
-    assert (tmp_path / "chosen.jsonl").read_bytes() == written
-    # Rows in memory have another hash than their file: they are matched by id.
-    loaded = [json.loads(line) for line in (tmp_path / "own.jsonl").read_text().splitlines()]
-    assert selection.rows_of(pool, loaded, ["5", "2"]) == [loaded[5], loaded[2]]

@@ -8,27 +8,42 @@ entry in :data:`SELECTORS`, or in the entry point group ``headprint.selectors`` 
 command line then know its name.
 """
 
-from headprint.analysis.selection.choosing import PICKS, Selection, choose, select
-from headprint.analysis.selection.inputs import SelectionInputs
-from headprint.analysis.selection.registry import SELECTORS, Cost, Selector, SelectorInfo, selector, selector_info
+from headprint.analysis.selection.choosing import PICKS, Basis, Selection, choose, default_method, select
+from headprint.analysis.selection.inputs import SelectionInputs, check_gradients
+from headprint.analysis.selection.registry import (
+    SELECTORS,
+    Cost,
+    Needs,
+    Selector,
+    SelectorInfo,
+    selector,
+    selector_info,
+)
 from headprint.analysis.selection.rows import rows_of
 from headprint.analysis.selection.scoring import ScoreMatrix, score
 from headprint.analysis.selection.similarity import Vectors
+from headprint.analysis.selection.summary import SelectionSummary, split_half
 
 __all__ = [
     "PICKS",
     "SELECTORS",
+    "Basis",
     "Cost",
+    "Needs",
     "ScoreMatrix",
     "Selection",
     "SelectionInputs",
+    "SelectionSummary",
     "Selector",
     "SelectorInfo",
     "Vectors",
+    "check_gradients",
     "choose",
+    "default_method",
     "rows_of",
     "score",
     "select",
     "selector",
     "selector_info",
+    "split_half",
 ]

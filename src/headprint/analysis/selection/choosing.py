@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from headprint.analysis.mixture import within_budget
 from headprint.analysis.selection.inputs import SelectionInputs
+from headprint.analysis.selection.refining import diverse, without_near_duplicates
+from headprint.analysis.selection.registry import selector_info
+from headprint.analysis.selection.rows import rows_of, text_of
 from headprint.analysis.selection.scoring import ScoreMatrix, score
+from headprint.analysis.selection.summary import SelectionSummary, summarize
 from headprint.base.errors import InputError, did_you_mean
 from headprint.base.files import without_nan
-from headprint.base.options import Pick, SelectionLevels
+from headprint.base.options import Pick, ScoreOptions, TuningOptions, from_keywords, takes_options
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,6 +27,18 @@ if TYPE_CHECKING:
     from headprint.base.shapes import Values
     from headprint.data import Source
     from headprint.patterns.pattern_set import Pattern, PatternSet
+
+
+CANDIDATES = 4
+"""How many rows diversity chooses from, for each that is wanted."""
+
+
+class Basis(NamedTuple):
+    """What a selection was made from: inputs, the method's name, and the scores of the pool."""
+
+    inputs: SelectionInputs
+    method: str
+    scores: ScoreMatrix
 
 
 @dataclass(frozen=True)
@@ -34,12 +50,34 @@ class Selection:
         ids: K names.
         scores: K mean scores over the queries.
         tokens: Supervised tokens of all of them together.
+        basis: What it was made from; None if it was made from scores alone.
     """
 
     indices: list[int]
     ids: list[str]
     scores: list[float]
     tokens: int
+    basis: Basis | None = field(default=None, repr=False, compare=False)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the rows of the pool that were chosen, best first.
+
+        Raises:
+            InputError: They were not given, or are not those that the pool was extracted from.
+        """
+        inputs = self._known_basis().inputs
+        if inputs.pool_rows is None:
+            raise InputError("the rows of the pool are not known: give them, too (pool_rows=)")
+        return rows_of(inputs.pool, inputs.pool_rows, self.ids)
+
+    def summary(self) -> SelectionSummary:
+        """Describe what was chosen, beside the pool, and how stable the query is."""
+        return summarize(*self._known_basis(), self.indices)
+
+    def _known_basis(self) -> Basis:
+        if self.basis is None:
+            raise InputError("this selection was made from scores alone: use select() for its rows and summary")
+        return self.basis
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain types for JSON, with None for a missing score."""
@@ -63,18 +101,32 @@ def round_robin(scores: ScoreMatrix) -> Iterator[int]:
                 yield best
 
 
-PICKS: dict[Pick, Callable[[ScoreMatrix], Iterator[int]]] = {"top": by_mean, "round-robin": round_robin}
+def by_max(scores: ScoreMatrix) -> Iterator[int]:
+    """Order the pool by the best score for any query; ties and examples without a score as :func:`by_mean`."""
+    return iter(_best_first(np.where(np.isnan(scores.values), -np.inf, scores.values).max(axis=0)).tolist())
+
+
+PICKS: dict[Pick, Callable[[ScoreMatrix], Iterator[int]]] = {"top": by_mean, "max": by_max, "round-robin": round_robin}
 """How the pool is ordered by its scores."""
 
 
-def choose(scores: ScoreMatrix, *, top: int | None = None, tokens: int | None = None, pick: Pick = "top") -> Selection:
+def choose(
+    scores: ScoreMatrix,
+    *,
+    top: int | None = None,
+    tokens: int | None = None,
+    pick: Pick = "top",
+    refine: Callable[[Iterator[int]], Iterator[int]] = lambda order: order,
+) -> Selection:
     """Take the first examples of a pool in the order that its scores give.
 
     Args:
         scores: Of the pool.
         top: How many examples; or
         tokens: how many supervised tokens: examples are taken until their sum comes nearest.
-        pick: ``"top"``, by mean score, or ``"round-robin"``, each query in turn taking its own best.
+        pick: ``"top"``, by mean score; ``"max"``, by the best score; or ``"round-robin"``, each query in turn taking
+            its own best.
+        refine: Leaves places in the pool out of the order, or changes it (:mod:`.refining`).
 
     Raises:
         InputError: Neither budget or both are given, the pool is smaller, or ``pick`` is unknown.
@@ -89,7 +141,9 @@ def choose(scores: ScoreMatrix, *, top: int | None = None, tokens: int | None = 
         raise InputError(f"{budget} {unit} asked for: ask for 1 or more")
     if budget > sizes.sum():
         raise InputError(f"{budget:,} {unit} asked for, and the pool has {sizes.sum():,}: ask for fewer")
-    order = list(islice(PICKS[pick](scores), top))  # all of them under a token budget
+    order = list(islice(refine(PICKS[pick](scores)), top))  # all of them under a token budget
+    if sizes[order].sum() < budget:
+        raise InputError(f"{budget:,} {unit} asked for, and {sizes[order].sum():,} are left of the pool: ask for fewer")
     chosen = order[: within_budget(sizes[order], budget)]
     mean = scores.mean()
     return Selection(
@@ -100,47 +154,47 @@ def choose(scores: ScoreMatrix, *, top: int | None = None, tokens: int | None = 
     )
 
 
+@takes_options(ScoreOptions)
 def select(
     query: PatternSet | Pattern,
     pool: PatternSet,
     *,
     top: int | None = None,
     tokens: int | None = None,
-    method: str = "correlation",
-    pick: Pick = "top",
-    levels: SelectionLevels = "raw",
-    signed: bool = False,
     query_before: PatternSet | None = None,
     pool_before: PatternSet | None = None,
     query_rows: Source | None = None,
     pool_rows: Source | None = None,
     model: str | nn.Module | None = None,
-    seed: int = 0,
+    tokenizer: Any = None,
+    show_progress: bool = False,
+    options: ScoreOptions | None = None,
+    **fields: Any,
 ) -> Selection:
-    """Choose the examples of a pool that are most like a target.
+    """Choose the examples of a pool that suit a target.
 
-    One example's pattern is noisy and a task's is not, so levels are compared with the target's mean pattern, unless
-    each of its examples is to choose for itself (``pick="round-robin"``).
+    One example's pattern is noisy and a task's is not, so levels and head gradients are compared with the target's
+    mean, unless each of its examples counts by itself (``pick`` other than ``"top"``).
 
     Args:
         query: Examples of the target; or its pattern, or its change.
         pool: Examples to choose from, extracted with the same model and settings.
         top: How many examples to take; or
         tokens: how many supervised tokens.
-        method: A name in :data:`~headprint.analysis.selection.scoring.SELECTORS`.
-        pick: How the pool is ordered by its scores, as :func:`choose` says.
-        levels: This and the following are fields of :class:`~headprint.analysis.selection.inputs.SelectionInputs`.
-        signed: Compare signed levels, not their sizes.
         query_before: The query before training, for levels ``"change"``.
         pool_before: The pool before training, for levels ``"change"``.
         query_rows: The rows of the target, for methods that read them.
         pool_rows: The rows of the pool, for methods that read them.
         model: A model or its name, for methods that run one.
-        seed: Of whatever is random.
+        tokenizer: The model's; None for the one that comes with a model given by name.
+        show_progress: Show progress bars on stderr where a model runs.
+        options: All of the following in one object; keyword arguments take precedence over it.
+        {options}
 
     Raises:
         InputError: As :class:`~headprint.analysis.selection.inputs.SelectionInputs` and :func:`choose`.
     """
+    chosen = from_keywords(ScoreOptions, options, fields)
     inputs = SelectionInputs(
         query,
         pool,
@@ -149,12 +203,56 @@ def select(
         query_rows=query_rows,
         pool_rows=pool_rows,
         model=model,
-        levels=levels,
-        signed=signed,
-        mean_query=pick != "round-robin",
-        seed=seed,
+        tokenizer=tokenizer,
+        embedding_model=chosen.embedding_model,
+        tuning=from_keywords(TuningOptions, chosen, {}),
+        levels=chosen.levels,
+        signed=chosen.signed,
+        mean_query=chosen.pick == "top",
+        seed=chosen.seed,
+        show_progress=show_progress,
     )
-    return choose(score(inputs, method), top=top, tokens=tokens, pick=pick)
+    method = chosen.method or default_method(query, pool)
+    scores = score(inputs, method)
+
+    def refined(order: Iterator[int]) -> Iterator[int]:
+        if chosen.near_duplicates is not None:
+            texts = [text_of(row) for row in inputs.rows_of_pool()]
+            order = without_near_duplicates(order, texts, chosen.near_duplicates)
+        if chosen.diversity is not None:
+            order = _diverse(order, inputs, method, top, chosen.diversity)
+        return order
+
+    found = choose(scores, top=top, tokens=tokens, pick=chosen.pick, refine=refined)
+    return replace(found, basis=Basis(inputs, method, scores))
+
+
+def default_method(*sets: PatternSet | Pattern) -> str:
+    """Return ``"head-gradient"`` if all of these have head gradients, and else the paper's correlation of levels."""
+    return "head-gradient" if all(getattr(each, "directions", 0) for each in sets) else "correlation"
+
+
+def _diverse(
+    order: Iterator[int], inputs: SelectionInputs, method: str, top: int | None, weight: float
+) -> Iterator[int]:
+    """Reorder the best rows, of which there are :data:`CANDIDATES` for each that is wanted."""
+    if (needs := selector_info(method).needs) == "gradients":
+        blocks = inputs.head_gradients().vectors.pool
+    elif needs == "levels":
+        blocks = inputs.level_vectors().pool
+    else:
+        raise InputError(
+            f"diversity is that of levels or head gradients, which {method} does not compare: leave it out"
+        )
+    candidates = list(order if top is None else islice(order, CANDIDATES * top))
+    place = {index: number for number, index in enumerate(candidates)}
+    vectors, start = [np.empty(0)] * len(candidates), 0
+    for block in blocks:
+        for index in range(start, start + len(block)):
+            if index in place:
+                vectors[place[index]] = block[index - start].ravel()
+        start += len(block)
+    return diverse(candidates, np.stack(vectors), weight)
 
 
 def _best_first(scores: Values) -> NDArray[np.int64]:

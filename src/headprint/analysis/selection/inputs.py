@@ -147,8 +147,7 @@ class SelectionInputs:
         if not isinstance(query, PatternSet):
             raise InputError("head gradients are compared with examples: give the query as a pattern set")
         for name, levels in (("the query", query), ("the pool", self.pool)):
-            if not levels.directions:
-                raise InputError(f"{name} has no head gradients: extract it with sketch=K (--sketch K)")
+            check_gradients(name, levels)
         made = [(each.directions, each.provenance.get("sketch_seed")) for each in (query, self.pool)]
         if made[0] != made[1]:
             told = " and ".join(f"{size} with seed {seed}" for size, seed in made)
@@ -219,6 +218,16 @@ class SelectionInputs:
         placement: Literal["none"] | None = "none" if self.signed else None
         pattern = query.pattern(placement)
         return pattern if before is None else pattern - before.pattern(placement)
+
+
+def check_gradients(name: str, levels: PatternSet) -> None:
+    """Refuse a set without head gradients.
+
+    Raises:
+        InputError: It has none.
+    """
+    if not levels.directions:
+        raise InputError(f"{name} has no head gradients: extract it with sketch=K (--sketch K)")
 
 
 class _Blocks:

@@ -1,116 +1,162 @@
-"""``headprint select``: rows of a pool that activate the heads that a target does."""
+"""``headprint select``: rows of a pool that suit a target."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headprint.base.options import Pick, SelectionLevels
+from headprint.base.options import SelectOptions
 from headprint.cli import options, output
+from headprint.cli.options import takes_options
 
-METHOD_NAMES = (
-    "head-gradient, correlation, cosine, signed-levels; bm25, tf-idf, token-overlap, embeddings; "
-    "rds+, perplexity, ifd, target-selects, less; random, random-by-source, length-matched, longest; "
-    "shuffled-heads, half-heads, layer-means"
-)  # and those of other packages
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
-_SCORES = "Scoring"
+    from headprint.analysis.selection import Selection, SelectionSummary
+
+CACHE = "headprint-sets"
+"""Beside the file that is written: what is extracted along the way."""
+
 _NEEDED = "What some methods need"
+_RARE = ("limit", "placement", "loss", "compute_dtype", "batch_size", "checkpointing", "shard_size", "verify")
+_VALUES = 6  # of a column, at most
+_WIDTH = 74
 
 
+@takes_options(SelectOptions, leave_out=_RARE)
 def select(
-    query: Annotated[Path, typer.Argument(metavar="QUERY", help="The target's pattern set, or a pattern file.")],
-    pool: Annotated[Path, typer.Argument(metavar="POOL", help="The pool's pattern set, of the same model.")],
+    query: Annotated[str, typer.Argument(metavar="TARGET", help="The target: rows, a pattern set, or a pattern file.")],
+    pool: Annotated[str, typer.Argument(metavar="POOL", help="What to choose from: rows, or a pattern set.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="JSONL to write.", rich_help_panel=options.OUTPUT_PANEL)],
-    top: Annotated[int | None, typer.Option(metavar="K", min=1, help="Examples to take.")] = None,
+    top: Annotated[int | None, typer.Option(metavar="K", min=1, help="Rows to take.")] = None,
     tokens: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Or: supervised tokens to take, for fair comparisons.")
     ] = None,
-    pool_rows: Annotated[
-        str | None, typer.Option(metavar="DATA", help="The pool's rows: write the chosen ones, not ids and scores.")
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="For rows: the model that is to be trained: directory, hub id, or 'lab'."),
     ] = None,
-    pick: Annotated[
-        Pick,
-        typer.Option(help="top: by mean score; round-robin: each example of the target in turn takes its best."),
-    ] = "top",
-    method: Annotated[
-        str,
+    cache: Annotated[
+        Path | None,
         typer.Option(
-            metavar="NAME",
-            help=f"How rows are scored: {METHOD_NAMES} (docs: select).",
-            rich_help_panel=_SCORES,
+            metavar="DIR",
+            help=f"Where what is extracted stays, for the next time. \\[default: {CACHE} beside FILE]",
+            rich_help_panel=options.OUTPUT_PANEL,
         ),
-    ] = "correlation",
-    levels: Annotated[
-        str,
-        typer.Option(
-            metavar="raw|standardized|change",
-            help="standardized: over the pool, head by head; change: less the levels before training.",
-            rich_help_panel=_SCORES,
-        ),
-    ] = "raw",
-    signed: Annotated[
-        bool, typer.Option("--signed", help="Compare signed levels, not their sizes.", rich_help_panel=_SCORES)
-    ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of random scores.", rich_help_panel=_SCORES)] = 0,
+    ] = None,
+    pool_rows: Annotated[
+        str | None,
+        typer.Option(metavar="DATA", help="The rows of a POOL that is a pattern set: write the chosen ones."),
+    ] = None,
+    query_rows: Annotated[
+        str | None,
+        typer.Option(metavar="DATA", help="The rows of a TARGET that is a pattern set.", rich_help_panel=_NEEDED),
+    ] = None,
     query_before: Annotated[
         Path | None, typer.Option(metavar="DIR", help="For change: the target before.", rich_help_panel=_NEEDED)
     ] = None,
     pool_before: Annotated[
         Path | None, typer.Option(metavar="DIR", help="For change: the pool before.", rich_help_panel=_NEEDED)
     ] = None,
-    query_rows: Annotated[
-        str | None, typer.Option(metavar="DATA", help="The target's rows.", rich_help_panel=_NEEDED)
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Directory, hub id, or 'lab'.", rich_help_panel=_NEEDED)
-    ] = None,
     json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
+    **fields: Any,
 ) -> None:
-    """Choose the rows of a pool whose heads are active as on the target, and write them, best first."""
-    from headprint.analysis import selection
+    """Choose the rows of a pool that help most with a target, and write them, best first."""
     from headprint.base.files import write_json, write_json_lines
+    from headprint.data import count_rows
+    from headprint.patterns import load
 
-    candidates = output.load_set(pool)
-    chosen = selection.select(
-        output.load_set(query) if query.is_dir() else output.load_pattern(query),
-        candidates,
-        top=top,
-        tokens=tokens,
-        method=method,
-        pick=pick,
-        levels=cast(SelectionLevels, levels),
-        signed=signed,
-        query_before=output.load_set(query_before) if query_before else None,
-        pool_before=output.load_set(pool_before) if pool_before else None,
-        query_rows=query_rows,
-        pool_rows=pool_rows,
-        model=model,
-        seed=seed,
-    )
+    output.check_destination(out)
+    given = {name: value for name, value in fields.items() if value is not None}
+    sides = {"target": _side(query, load), "pool": _side(pool, output.load_set)}
+    for side in sides.values():
+        if isinstance(side, str):
+            count_rows(side, split=fields["split"])  # a wrong path should not cost loading a model
+    place = cache or out.parent / CACHE
+    saved = f"what was extracted is in {place}: the same command continues from there"
+    with output.working(quiet=quiet, when_interrupted=lambda: saved) as bars:
+        from headprint.training.selection.from_rows import select as run
+
+        chosen = run(
+            sides["target"],
+            sides["pool"],
+            top=top,
+            tokens=tokens,
+            query_before=output.load_set(query_before) if query_before else None,
+            pool_before=output.load_set(pool_before) if pool_before else None,
+            query_rows=query_rows,
+            pool_rows=pool_rows,
+            model=model,
+            cache=place,
+            show_progress=bars,
+            say=output.say if bars else lambda line: None,
+            **given,
+        )
+        summary = chosen.summary()
+    _warn(summary)
+    assert chosen.basis is not None
+    inputs, method, _ = chosen.basis
     ranked = [{"id": name, "score": x} for name, x in zip(chosen.ids, chosen.to_dict()["scores"], strict=True)]
-    write_json_lines(out, selection.rows_of(candidates, pool_rows, chosen.ids) if pool_rows else ranked)
+    write_json_lines(out, ranked if inputs.pool_rows is None else chosen.rows())
     facts = {
-        "query": str(query),
-        "pool": str(pool),
-        "pool_size": len(candidates),
-        "pool_rows": pool_rows,
+        "target": query,
+        "pool": pool,
+        "pool_size": len(inputs.pool),
+        "model": model,
+        **SelectOptions(**given).settings(),
         "method": method,
-        "levels": levels,
-        "signed": signed,
-        "pick": pick,
-        "seed": seed,
         "chosen": len(chosen.ids),
         "tokens": chosen.tokens,
+        "summary": summary.to_dict(),
     }
     beside = out.with_suffix(".select.json")
     write_json(beside, {**facts, "examples": ranked})
     if json:
         output.emit({"out": str(out), **facts, "examples": ranked})
-    else:
-        output.show(
-            f"{len(chosen.ids):,} of {len(candidates):,} examples, {chosen.tokens:,} tokens, in {out}",
-            f"ids and scores are in {beside}",
+    elif not quiet:
+        output.show(*_shown(chosen, summary), f"rows are in {out}, ids and scores in {beside}")
+
+
+def _side(path: str, load: Callable[[Path], Any]) -> Any:
+    """A pattern set or a pattern, if one is there; or else the name of rows."""
+    from headprint.patterns import holds_manifest
+
+    place = Path(path)
+    return load(place) if place.suffix == ".safetensors" or holds_manifest(place) else path
+
+
+def _warn(summary: SelectionSummary) -> None:
+    from headprint.analysis.selection.summary import STABLE
+
+    if summary.stability is not None and not summary.stability >= STABLE:
+        output.say(
+            f"the two halves of the target disagree (Spearman {summary.stability:.2f}): "
+            "another sample of it would choose other rows; give more of its rows"
         )
+
+
+def _shown(chosen: Selection, summary: SelectionSummary) -> list[RenderableType]:
+    from rich.table import Table
+
+    assert chosen.basis is not None
+    inputs, method, _ = chosen.basis
+    table = Table("", "", "chosen", "pool", box=None, pad_edge=False, header_style="dim")
+    for column, shares in summary.shares.items():
+        for number, (value, pair) in enumerate(list(shares.items())[:_VALUES]):
+            table.add_row(column if not number else "", value[:40], *(f"{share:.0%}" for share in pair))
+        if len(shares) > _VALUES:
+            table.add_row("", f"… {len(shares) - _VALUES} more", "", "")
+    for name, *quartile in zip(("quarter", "median", "three quarters"), *summary.lengths, strict=True):
+        table.add_row("tokens" if name == "quarter" else "", name, *(f"{value:,.0f}" for value in quartile))
+    lines: list[RenderableType] = [
+        f"{len(chosen.ids):,} of {len(inputs.pool):,} rows by {method}, {chosen.tokens:,} supervised tokens",
+        table,
+        f"A random choice would have {summary.random_overlap:.0%} of these rows, too.",
+    ]
+    if summary.stability is not None:
+        lines.append(f"Scores by two halves of the target: Spearman {summary.stability:.2f}.")
+    return lines + [f"{place}. {' '.join(text.split())[:_WIDTH]}" for place, text in enumerate(summary.examples, 1)]
