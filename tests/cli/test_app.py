@@ -17,7 +17,7 @@ from headprint.cli.app import run
 from headprint.patterns.pattern import Pattern
 from support.command_line import refusal
 
-COMMANDS = tuple(path.stem for path in sorted(Path(commands.__file__).parent.glob("[!_]*.py")))
+COMMANDS = tuple(path.stem.replace("_", "-") for path in sorted(Path(commands.__file__).parent.glob("[!_]*.py")))
 HEAVY = {"torch", "transformers", "numpy", "matplotlib", "datasets", "scipy", "pyarrow", "pydantic"}
 
 

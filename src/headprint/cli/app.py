@@ -18,6 +18,7 @@ from headprint.base.errors import InputError
 from headprint.cli.commands.ablate import ablate
 from headprint.cli.commands.bench import bench
 from headprint.cli.commands.compare import compare
+from headprint.cli.commands.compare_answers import compare_answers
 from headprint.cli.commands.decompose import decompose
 from headprint.cli.commands.diff import diff
 from headprint.cli.commands.evaluate import evaluate
@@ -46,7 +47,7 @@ _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Measure": (extract, verify, bench),
     "Look and compare": (ls, show, diff, compare, decompose),
     "Put to use": (mix, select),
-    "Train and test": (train, evaluate, ablate),
+    "Train and test": (train, evaluate, compare_answers, ablate),
     "The whole paper": (study, report),
 }
 for _panel, _commands in _PANELS.items():

@@ -4,7 +4,8 @@
 what is right (:mod:`~headprint.evaluation.scorers`), and code that a model wrote runs in a sandbox
 (:mod:`~headprint.evaluation.sandbox`). :func:`ablate` switches off the first heads of rankings and measures the rise
 of the loss against random heads; :func:`ablate_heads` switches heads off around anything else.
-:func:`run_mathbench` and :func:`run_harness` run published benchmarks.
+:func:`compare_answers` compares two models' answers row by row. :func:`run_mathbench` and :func:`run_harness` run
+published benchmarks.
 """
 
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from headprint.evaluation.interventions import head_means as head_means
     from headprint.evaluation.mathbench import MathBench as MathBench
     from headprint.evaluation.mathbench import run_mathbench as run_mathbench
+    from headprint.evaluation.paired import PairedAnswers as PairedAnswers
+    from headprint.evaluation.paired import compare_answers as compare_answers
     from headprint.evaluation.scorers import SCORERS as SCORERS
     from headprint.evaluation.scorers import ChoiceScorer as ChoiceScorer
     from headprint.evaluation.scorers import Scorer as Scorer
@@ -40,6 +43,7 @@ __getattr__, __all__ = lazy_names(
         "harness": ["Score", "run_harness"],
         "interventions": ["ablate_heads", "head_means"],
         "mathbench": ["MathBench", "run_mathbench"],
+        "paired": ["PairedAnswers", "compare_answers"],
         "scorers": ["SCORERS", "ChoiceScorer", "Scorer", "TextScorer", "check_rows", "get_scorer"],
     },
 )
