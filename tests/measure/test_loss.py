@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from headprint.data.tokenization import IGNORE
 from headprint.measure import loss
 from headprint.measure.batching import collate
 from headprint.measure.levels import token_weights
@@ -50,6 +51,36 @@ def test_equal_to_full_logits(family, chunk_rows) -> None:
     (plain.sum(1) / (batch.labels[:, 1:] != -100).sum(1)).sum().backward()
 
     assert error(nll[:, 1:], plain) <= FLOAT64
+    assert error(gradient, embedded.grad) <= FLOAT64
+
+
+@pytest.mark.parametrize("chunk_rows", [2, None])
+def test_margins_are_differentiated_as_log_odds(chunk_rows) -> None:
+    """Of tokens that the model is sure of the loss, over the least doubt that is divided by."""
+    model, batch = double(), collate(random_examples((9, 13, 6)))
+    with torch.no_grad():
+        likeliest = model(batch.input_ids).logits.argmax(-1)[:, :-1]
+        model.lm_head.weight.mul_(100)
+    batch.labels[:, 1::2] = batch.labels[:, 1::2].where(batch.labels[:, 1::2] == IGNORE, likeliest[:, ::2][:, :7])
+    _, gradient = gradient_of_embeddings(model, batch, objective="margin", chunk_rows=chunk_rows)
+
+    embedded = model.get_input_embeddings()(batch.input_ids).detach().requires_grad_()
+    handle = model.get_input_embeddings().register_forward_hook(lambda *_: embedded)
+    logits = model(**batch.inputs(), use_cache=False).logits
+    handle.remove()
+    objective, sure = 0.0, 0
+    for row, labels in enumerate(batch.labels):
+        labelled = [t for t in range(1, len(labels)) if labels[t] != IGNORE]
+        for t in labelled:
+            log_p = logits[row, t - 1].log_softmax(-1)
+            others = torch.arange(len(log_p)) != labels[t]
+            doubt = log_p[others].logsumexp(0)  # log(1 - p)
+            own = log_p[labels[t]]
+            margin = own / 1e-3 if doubt.exp() < 1e-3 else own - doubt
+            sure += bool(doubt.exp() < 1e-3)
+            objective = objective - margin / len(labelled)
+    objective.backward()
+    assert 0 < sure < int((batch.labels[:, 1:] != IGNORE).sum())
     assert error(gradient, embedded.grad) <= FLOAT64
 
 

@@ -61,28 +61,15 @@ def test_repr_is_short():
     assert repr(random_set()) == "PatternSet(9 examples, 3 layers x 4 heads, 'example')"
 
 
-def test_pattern_of_a_set_is_a_plain_mean():
-    levels = random_set(placement="none")
-    for placement, part in (("example", abs), ("none", float)):
-        pattern = levels.pattern(placement)
-        for layer, head in np.ndindex(3, 4):
-            column = [part(float(v)) for v in levels.values[:, layer, head]]
-            assert pattern.values[layer, head] == pytest.approx(sum(column) / 9, rel=1e-6)
-        assert pattern.provenance["placement"] == placement
-        assert pattern.provenance["examples"] == 9
-        assert pattern.kind == "pattern"
-    np.testing.assert_array_equal(levels.pattern().values, levels.pattern("none").values)
-
-
-def test_token_placement_is_only_what_was_extracted():
-    summed = random_set(placement="token")
-    np.testing.assert_allclose(summed.pattern().values, summed.values.mean(0), rtol=1e-5)
-    with pytest.raises(InputError, match="extract again with placement 'example'"):
-        summed.pattern("example")
-    with pytest.raises(InputError, match="extract again with placement 'token'"):
-        random_set().pattern("token")
-    with pytest.raises(InputError, match="example, token, none"):
-        random_set().pattern("batch")
+@pytest.mark.parametrize(("placement", "part"), [("example", abs), ("none", float), ("token", abs)])
+def test_pattern_of_a_set_is_a_plain_mean(placement, part):
+    levels = random_set(placement=placement)
+    pattern = levels.pattern()
+    for layer, head in np.ndindex(3, 4):
+        column = [part(float(v)) for v in levels.values[:, layer, head]]
+        assert pattern.values[layer, head] == pytest.approx(sum(column) / 9, rel=1e-6)
+    assert pattern.provenance["examples"] == 9
+    assert pattern.kind == "pattern"
 
 
 def test_layers_without_attention_stay_nan():
@@ -99,10 +86,7 @@ def test_layers_without_attention_stay_nan():
 def test_streamed_pattern_equals_the_one_in_memory(tmp_path_factory, n, size, seed):
     levels = random_set(n, seed=seed)
     opened = stored(levels, tmp_path_factory.mktemp("set") / "out", size)
-    for placement in ("example", "none"):
-        np.testing.assert_allclose(
-            opened.pattern(placement).values, levels.pattern(placement).values, rtol=1e-6, atol=1e-7
-        )
+    np.testing.assert_allclose(opened.pattern().values, levels.pattern().values, rtol=1e-6, atol=1e-7)
     assert "values" not in vars(opened)  # streaming never loaded them all
     assert sum(len(part) for part in opened.iter_shards()) == n
     assert all(len(part) <= size for part in opened.iter_shards())

@@ -211,6 +211,13 @@ def test_units_say_what_was_summed() -> None:
     assert unit(random_pattern(2, 2, placement="token")) == "Σ |z·∂L/∂z| (nats)"
     assert unit(after - before) == "change (nats)"
     assert unit((after - before) / before) == "relative change"
+    assert unit(random_pattern(2, 2, objective="margin")) == "|Σ A·∂ℓ/∂A| (log odds)"
+    for reading, label, change in (
+        ("share", "share of all heads", "change (share of all heads)"),
+        ("elasticity", "|Σ A·∂L/∂A| / L (per nat of loss)", "change (per nat of loss)"),
+    ):
+        read = random_pattern(2, 2, reading=reading)
+        assert (unit(read), unit(read - read)) == (label, change)
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])

@@ -117,8 +117,7 @@ def resample(sets: Sequence[PatternSet], options: Bootstrap, *, name: str = "") 
         left -= here
         counts = _counts(here, rows.stop - start, rng)
         for index, (levels, order) in enumerate(zip(sets, orders, strict=True)):
-            block = levels[rows if order is None else order[rows]].values.reshape(rows.stop - start, -1)
-            block = (np.abs(block) if levels.placement == "example" else block).astype(np.float64)
+            block = levels[rows if order is None else order[rows]].readings().reshape(rows.stop - start, -1)
             values[index] += block.sum(axis=0)
             draws[:, index] += counts @ block
     if n < 2:

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from headprint.base.errors import InputError
+from headprint.patterns import reading_of
 
 Provenance: TypeAlias = Mapping[str, Any]
 
-_QUANTITY = ("placement", "loss")
-_SETTINGS = (*_QUANTITY, "loss_on", "max_length", "overlong", "dtype", "compute_dtype", "batch_size")
+_QUANTITY = ("placement", "loss", "objective")
+_SETTINGS = (*_QUANTITY, "reading", "loss_on", "max_length", "overlong", "dtype", "compute_dtype", "batch_size")
 
 
 def same_model(one: Provenance, other: Provenance) -> bool | None:
@@ -56,9 +57,10 @@ def check_comparable(patterns: Mapping[str, Provenance], *, one_model: bool) -> 
     names = list(patterns)
     for name in names[1:]:
         one, other = patterns[names[0]], patterns[name]
-        differing = [key for key in _QUANTITY if key in one and key in other and one[key] != other[key]]
-        if differing:
-            values = ", ".join(f"{key} is {one[key]!r} in one and {other[key]!r} in the other" for key in differing)
+        pairs = {key: (one[key], other[key]) for key in _QUANTITY if key in one and key in other}
+        pairs["reading"] = reading_of(one), reading_of(other)
+        if differing := {key: pair for key, pair in pairs.items() if pair[0] != pair[1] and None not in pair}:
+            values = ", ".join(f"{key} is {a!r} in one and {b!r} in the other" for key, (a, b) in differing.items())
             raise InputError(
                 f"{names[0]} and {name} measure different quantities ({values}): extract both with the same settings"
             )

@@ -43,6 +43,6 @@ def mirror_warning(correlations: Mapping[str, float | None]) -> str | None:
         return None
     named = ", ".join(f"{name} (r = {r:.2f})" for name, r in mirrored.items())
     return (
-        f"little more than -AP before training: {named}; levels fall with the loss, so compare shapes, or change "
-        "rates (--relative)"
+        f"little more than -AP before training: {named}; levels fall with the loss, so compare shares or elasticities "
+        "(--reading), or change rates (--relative)"
     )

@@ -34,6 +34,12 @@ from headprint.base.errors import InputError, did_you_mean
 Placement: TypeAlias = Literal["example", "token", "none"]
 """Where the absolute value of a level is taken: of an example (the paper's Eq. 2), of each token's part, or nowhere."""
 
+Reading: TypeAlias = Literal["level", "signed", "share", "elasticity", "margin"]
+"""What an example adds to a pattern: its level, or that with its sign, as a share of all heads', or per nat of loss."""
+
+Objective: TypeAlias = Literal["loss", "margin"]
+"""What levels are the gradients of: the loss, or the negative log odds of its tokens."""
+
 Loss: TypeAlias = Literal["mean", "sum", "batch-mean"]
 """Which loss levels are the gradients of: the mean or the sum over an example's tokens, or the mean over a batch."""
 
@@ -341,6 +347,12 @@ class MeasureOptions(Options):
         panel="Measure",
         help="Each example's mean token loss (the paper's), its sum, or the mean of a batch (the authors' script).",
         details='Under ``"batch-mean"``, ``batch_size`` examples (4 by default) in input order share one mean.',
+    )
+    objective: Objective = option(
+        "loss",
+        panel="Measure",
+        help="Differentiate the loss (the paper's), or the tokens' log odds, which do not vanish as the loss falls.",
+        details='``"margin"`` is of -log(p / (1 - p)), with 1 - p at least 1e-3, and gives the reading ``"margin"``.',
     )
     sketch: int | None = option(
         default=None,

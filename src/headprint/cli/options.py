@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from headprint.base.options import Description, Options, Placement, defaults, described
+from headprint.base.options import Description, Options, Reading, defaults, described
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,9 +36,12 @@ AttentionOption = Annotated[
 TrustOption = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run code that comes with the model.", rich_help_panel=MODEL_PANEL)
 ]
-PlacementOption = Annotated[
-    Placement | None,
-    typer.Option(help="Where the absolute value goes. \\[default: as extracted]"),
+ReadingOption = Annotated[
+    Reading | None,
+    typer.Option(
+        help="What is averaged: the paper's level, signed, as a share of all heads', per nat of loss, or of log odds. "
+        "\\[default: as extracted]"
+    ),
 ]
 TopOption = Annotated[int, typer.Option(min=1, metavar="K", help="Heads to name.", rich_help_panel=OUTPUT_PANEL)]
 PlotOption = Annotated[

@@ -17,7 +17,7 @@ import typer
 
 from headprint.base.errors import InputError
 from headprint.base.files import without_nan
-from headprint.base.options import Placement
+from headprint.base.options import Reading
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -70,24 +70,16 @@ def working(*, quiet: bool = False, when_interrupted: Callable[[], str] | None =
         raise typer.Exit(INTERRUPTED) from interruption
 
 
-def load_pattern(path: Path, placement: Placement | None = None) -> Pattern:
+def load_pattern(path: Path, reading: Reading | None = None) -> Pattern:
     """Load the pattern in a file, or of the pattern set in a directory.
 
     Raises:
-        InputError: There is none, or it has another placement.
+        InputError: There is none, or it has another reading.
     """
     from headprint.patterns.pattern_set import PatternSet, load
 
-    found = load(path)
-    if isinstance(found, PatternSet):
-        return found.pattern(placement)
-    own = found.provenance.get("placement", placement)
-    if placement not in (None, own):
-        raise InputError(
-            f"{path} is a pattern of placement {own!r}, which cannot be turned into {placement!r}: "
-            "give the pattern set's directory"
-        )
-    return found
+    found = load(path, reading=reading)
+    return found.pattern() if isinstance(found, PatternSet) else found
 
 
 def title(path: Path, pattern: Pattern) -> str:
@@ -108,7 +100,7 @@ def matrix(pattern: Pattern) -> list[list[float]]:
     return rows
 
 
-def load_set(path: Path) -> PatternSet:
+def load_set(path: Path, reading: Reading | None = None) -> PatternSet:
     """Load the pattern set in a directory.
 
     Raises:
@@ -116,7 +108,7 @@ def load_set(path: Path) -> PatternSet:
     """
     from headprint.patterns.pattern_set import PatternSet, load
 
-    found = load(path)
+    found = load(path, reading=reading)
     if not isinstance(found, PatternSet):
         raise InputError(f"{path} is a single pattern, which has no examples: give the pattern set's directory")
     return found

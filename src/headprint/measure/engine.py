@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from headprint.base.errors import InputError
-from headprint.base.options import Loss, Placement
+from headprint.base.options import Loss, Objective, Placement
 from headprint.data import Example
 from headprint.measure.batching import Budget, OutOfMemory, collate, in_batches
 from headprint.measure.levels import measure
@@ -30,8 +30,9 @@ class Engine:
         device: Where its input goes.
         budget: Tokens per batch.
         placement: Where the absolute value goes.
-        loss: Which loss is differentiated.
+        loss: How the tokens' losses are weighted.
         rows: Examples per batch at most; exactly this many, in input order, under the batch-mean loss.
+        objective: What is differentiated.
     """
 
     model: nn.Module
@@ -42,6 +43,7 @@ class Engine:
     placement: Placement
     loss: Loss
     rows: int | None
+    objective: Objective = "loss"
     _zeros_explained: bool = field(default=False, init=False)
 
     def run(self, examples: list[Example], advance: Callable[[int, int], None]) -> Shard:
@@ -68,7 +70,9 @@ class Engine:
 
         def run(chosen: list[int]) -> tuple[Tensor, Tensor, Tensor | None]:
             batch = collate([examples[i] for i in chosen], self.device)
-            values, nll = measure(self.model, self.tap, batch, placement=self.placement, loss=self.loss)
+            values, nll = measure(
+                self.model, self.tap, batch, placement=self.placement, loss=self.loss, objective=self.objective
+            )
             return values, nll, self.tap.sketches() if sketch else None
 
         batches = in_batches(lengths, run, self.budget, rows=self.rows, as_given=self.loss == "batch-mean")

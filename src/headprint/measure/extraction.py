@@ -113,6 +113,7 @@ def extract(
             chosen.placement,
             chosen.loss,
             known["batch_size"] or chosen.batch_size,
+            chosen.objective,
         )
         total = rows.count_rows(source, split=chosen.split)
         if total is not None and chosen.limit is not None:

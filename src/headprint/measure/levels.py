@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from headprint.base.options import Loss, Placement
+from headprint.base.options import Loss, Objective, Placement
 from headprint.measure.loss import backward, supervised_mask
 from headprint.measure.tap import Tap
 
@@ -68,6 +68,7 @@ def measure(
     *,
     placement: Placement = "example",
     loss: Loss = "mean",
+    objective: Objective = "loss",
 ) -> tuple[Tensor, Tensor]:
     """Activation levels and losses of one batch.
 
@@ -76,7 +77,8 @@ def measure(
         tap: An open tap on its head sites.
         batch: Examples; each has a supervised token.
         placement: Where an absolute value is taken (:meth:`headprint.measure.tap.Tap.levels`).
-        loss: Which loss is differentiated (:func:`token_weights`).
+        loss: How tokens are weighted in what is differentiated (:func:`token_weights`).
+        objective: Their losses, or their log odds (:func:`headprint.measure.loss.backward`).
 
     Returns:
         Levels (B, sites, heads) and mean token losses in nats (B,), float32 (float64 for a float64 model), on the CPU.
@@ -84,6 +86,6 @@ def measure(
     labels = batch.labels
     tap.open(*labels.shape)
     with torch.enable_grad():
-        nll = backward(model, batch.inputs(), labels, token_weights(labels, loss))
+        nll = backward(model, batch.inputs(), labels, token_weights(labels, loss), objective=objective)
     supervised = supervised_mask(labels).sum(1).to(nll)
     return tap.levels(placement), (nll.sum(1) / supervised).cpu()

@@ -18,11 +18,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
+from headprint.base.options import Objective
 from headprint.data.tokenization import IGNORE
 from headprint.models.heads import unwrap
 
 _asks_body: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
 """Of each body, whether its model's forward calls it: one small trial of the head, not one for every batch."""
+
+LEAST_DOUBT = 1e-3
+"""The least 1 - p by which the gradient of a token's loss is divided, for that of its log odds."""
 
 _LOGITS = {"cpu": 2**22}
 _LOGITS_ELSEWHERE = 2**27
@@ -98,6 +102,7 @@ def backward(
     labels: Tensor,
     weights: Tensor,
     *,
+    objective: Objective = "loss",
     chunk_rows: int | None = None,
 ) -> Tensor:
     """Run the model on a batch and the backward of Σ weight · (token loss) through its body.
@@ -107,6 +112,8 @@ def backward(
         inputs: ``input_ids`` (B, T) and what else the forward takes.
         labels: (B, T), unshifted as in transformers; -100 where no loss.
         weights: What one token's loss counts, (B, T); read where ``labels`` are set.
+        objective: ``"margin"``: the backward of the negative log odds, -log(p / (1 - p)), instead of the loss, -log p.
+            Their gradient is the loss's over 1 - p, which counts as :data:`LEAST_DOUBT` at least.
         chunk_rows: Labelled rows whose logits are held at a time; None chooses.
 
     Returns:
@@ -125,8 +132,10 @@ def backward(
         part = rows[chunk].detach().requires_grad_()
         with torch.enable_grad():
             loss = F.cross_entropy(head(part).to(nll.dtype), targets[chunk], reduction="none")
-        (gradient[chunk],) = torch.autograd.grad(loss, part, token_weights[chunk])
         nll[chunk] = loss.detach()
+        if objective == "margin":
+            token_weights[chunk] /= (-torch.expm1(-nll[chunk])).clamp_min(LEAST_DOUBT)
+        (gradient[chunk],) = torch.autograd.grad(loss, part, token_weights[chunk])
     rows.backward(gradient)  # type: ignore[no-untyped-call]
     return torch.zeros(labels.shape, dtype=nll.dtype, device=nll.device).masked_scatter_(where.to(nll.device), nll)
 

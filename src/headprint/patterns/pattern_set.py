@@ -14,15 +14,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from copy import copy
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from headprint.base.errors import InputError
-from headprint.base.options import Placement
+from headprint.base.options import Placement, Reading
 from headprint.patterns.pattern import ONE_ARCHITECTURE, Head, Pattern
+from headprint.patterns.readings import check_reading, read, reading_of
 from headprint.patterns.storage.manifest import holds_manifest
 from headprint.patterns.storage.reader import StoredSet
 from headprint.patterns.storage.shards import InMemory, Shard, Shards, read_labels, take_levels, take_sketches
@@ -212,34 +214,55 @@ class PatternSet:
         n, layers, heads = self.shape
         return f"PatternSet({n} examples, {layers} layers x {heads} heads, {self.placement!r})"
 
-    def pattern(self, placement: Placement | None = None) -> Pattern:
-        """Return the activation pattern: the mean over the examples, shard by shard, summed in float64.
+    @property
+    def reading(self) -> Reading:
+        """What a pattern is the mean of unless :meth:`pattern` is asked otherwise (:meth:`read_as`)."""
+        return reading_of(self.provenance) or "level"
+
+    def read_as(self, reading: Reading | None) -> PatternSet:
+        """Return the same set, whose patterns, and whatever is computed from them, follow a reading.
 
         Args:
-            placement: Where the absolute value is taken; by default as extracted. ``"example"``: of
-                each example's level (the paper's Eq. 2, arXiv 2409.15820). ``"none"``: nowhere, the
-                mean of signed levels. ``"token"``: of each token's part (Michel et al. 2019, arXiv
-                1905.10650), which the extraction must have done.
+            reading: One of :mod:`headprint.patterns.readings`; None changes nothing.
 
         Raises:
-            InputError: The set is empty, or its levels do not permit the placement.
+            InputError: The levels do not permit it.
         """
-        placement = placement or self.placement
-        if placement not in get_args(Placement):
-            allowed = ", ".join(get_args(Placement))
-            raise InputError(f"unknown placement {placement!r}: choose from {allowed}")
-        if "token" in (placement, self.placement) and placement != self.placement:
-            raise InputError(
-                f"these levels were extracted with placement {self.placement!r}, which does not "
-                f"give placement {placement!r}: extract again with placement {placement!r}"
-            )
+        if reading is None:
+            return self
+        check_reading(reading, self.provenance)
+        same = copy(self)
+        same.provenance = {**self.provenance, "reading": reading}
+        return same
+
+    def readings(self, reading: Reading | None = None) -> NDArray[np.float64]:
+        """Return what each example adds to the pattern, (N, L, H), in memory.
+
+        Args:
+            reading: As for :meth:`pattern`.
+
+        Raises:
+            InputError: As :meth:`pattern`.
+        """
+        wanted = self.read_as(reading)
+        empty = np.empty((0, *self._source.shape))
+        return np.concatenate([empty, *(read(shard, wanted.reading, self.provenance) for shard in self._shards())])
+
+    def pattern(self, reading: Reading | None = None) -> Pattern:
+        """Return the activation pattern: the mean over the examples, shard by shard, in float64.
+
+        Args:
+            reading: What is averaged (:mod:`headprint.patterns.readings`): ``"level"``, the paper's (Eq. 2, arXiv
+                2409.15820), ``"signed"``, ``"share"``, ``"elasticity"`` or ``"margin"``. By default as :attr:`reading`.
+
+        Raises:
+            InputError: The set is empty, or its levels do not permit the reading.
+        """
+        wanted = self.read_as(reading)
         if len(self) == 0:
             raise InputError("the pattern set has no examples and so no pattern: extract one first")
-        total = np.zeros(self._source.shape, dtype=np.float64)
-        for shard in self._shards():
-            levels = np.abs(shard.values) if placement == "example" else shard.values
-            total += levels.sum(axis=0, dtype=np.float64)
-        provenance = {**self.provenance, "placement": placement, "examples": len(self)}
+        total = sum(read(shard, wanted.reading, self.provenance).sum(axis=0) for shard in self._shards())
+        provenance = {**self.provenance, "reading": wanted.reading, "examples": len(self)}
         return Pattern((total / len(self)).astype(np.float32), provenance)
 
     def iter_shards(self) -> Iterator[PatternSet]:
@@ -353,22 +376,29 @@ class PatternSet:
         return np.array([row_of[name] for name in names], dtype=np.int64)
 
 
-def load(path: str | Path, *, partial: bool = False) -> Pattern | PatternSet:
+def load(path: str | Path, *, partial: bool = False, reading: Reading | None = None) -> Pattern | PatternSet:
     """Open a pattern (a file) or a pattern set (a directory).
 
     Args:
         path: The file or directory.
         partial: Open an unfinished pattern set, too.
+        reading: Of a pattern set, see :meth:`PatternSet.read_as`; of a pattern, the reading that it has to be of.
 
     Raises:
-        InputError: Nothing is there, or what is there is foreign, damaged or unfinished.
+        InputError: Nothing is there, or what is there is foreign, damaged or unfinished, or not of that reading.
     """
     path = Path(path)
     if path.is_dir():
-        return PatternSet.load(path, partial=partial)
+        return PatternSet.load(path, partial=partial).read_as(reading)
     if not path.exists():
         raise InputError(f"there is no file or directory {path}")
-    return Pattern.load(path)
+    pattern = Pattern.load(path)
+    if reading not in (None, own := reading_of(pattern.provenance)):
+        raise InputError(
+            f"{path} is a pattern of reading {own!r}, which cannot be turned into {reading!r}: give the pattern set's "
+            "directory"
+        )
+    return pattern
 
 
 def _without_places(provenance: Any) -> Any:
@@ -383,7 +413,7 @@ def _without_places(provenance: Any) -> Any:
 def _measure(part: PatternSet) -> dict[str, Any]:
     """What must agree before the levels of two sets may stand in one table."""
     model = part.provenance.get("model")
-    named = ("placement", "loss", "loss_on", "dtype", "compute_dtype", "batch_size")
+    named = ("placement", "loss", "objective", "loss_on", "dtype", "compute_dtype", "batch_size")
     return {
         "shape (layers, heads)": part._source.shape,
         "sketch (directions, seed)": (part.directions, part.directions and part.provenance.get("sketch_seed")),

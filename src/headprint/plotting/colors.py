@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from headprint.patterns.pattern import Pattern
+from headprint.patterns import Pattern, reading_of
 
 # Nine colors of matplotlib's viridis and RdBu_r, evenly spaced.
 _RAMPS = {
@@ -21,10 +21,22 @@ _LOWERED = " -=≡#"
 def unit(pattern: Pattern) -> str:
     """Name the quantity and unit of a pattern's values, for legends and axes."""
     origin = pattern.provenance
+    if origin.get("operation") == "/":
+        return "relative change"
+    reading = reading_of(origin) or "level"
+    while "operation" in origin:
+        origin = next(operand for operand in origin["operands"] if isinstance(operand, dict))
+    objective, measured_in = ("ℓ", "log odds") if origin.get("objective") == "margin" else ("L", "nats")
+    level = f"Σ A·∂{objective}/∂A"
+    if reading != "signed":
+        level = f"Σ |z·∂{objective}/∂z|" if origin.get("placement") == "token" else f"|{level}|"
+    if reading == "share":
+        level, measured_in = "share of all heads", ""
+    if reading == "elasticity":
+        level, measured_in = f"{level} / L", "per nat of loss"
     if pattern.kind == "change":
-        return "relative change" if origin.get("operation") == "/" else "change (nats)"
-    level = {"none": "Σ A·∂L/∂A", "token": "Σ |z·∂L/∂z|"}
-    return f"{level.get(str(origin.get('placement')), '|Σ A·∂L/∂A|')} (nats)"
+        return f"change ({measured_in or level})"
+    return f"{level} ({measured_in})" if measured_in else level
 
 
 @dataclass(frozen=True)

@@ -141,8 +141,8 @@ def test_token_budget_is_met_as_nearly_as_the_order_allows(seed, pick):
 def test_select_compares_with_the_mean_unless_each_query_chooses():
     query, pool = around(random_pattern(0), 5, 0.6), around(random_pattern(1), 20, 0.8, seed=1)
     before, pool_before = around(random_pattern(2), 5, 0.6, seed=2), around(random_pattern(3), 20, 0.8, seed=3)
-    for signed, placement in ((False, None), (True, "none")):
-        expected = choose(score(query.pattern(placement), pool, signed=signed), top=6)
+    for signed, reading in ((False, None), (True, "signed")):
+        expected = choose(score(query.pattern(reading), pool, signed=signed), top=6)
         assert headprint.select(query, pool, top=6, signed=signed) == expected
     change = query.pattern() - before.pattern()
     options = {"levels": "change", "pool_before": pool_before}
@@ -208,7 +208,7 @@ def test_wrong_input():
         score(query, pool[[0]], levels="standardized")
     with pytest.raises(InputError, match="the query is a change"):
         score(Pattern(random_pattern(0), {}, "change"), pool)
-    with pytest.raises(InputError, match=r"pattern\('none'\)"):
+    with pytest.raises(InputError, match=r"pattern\('signed'\)"):
         score(query.pattern(), pool, signed=True)
     with pytest.raises(InputError, match="not of the same examples"):
         score(query.pattern() - query.pattern(), pool, levels="change", pool_before=query)

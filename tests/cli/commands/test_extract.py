@@ -75,7 +75,7 @@ def test_extract_passes_its_options_on(tmp_path, model, data, monkeypatch, quiet
     flags = (
         "--placement token --loss batch-mean --loss-on all --max-length 99 --overlong drop --split test --limit 7 "
         "--dtype float64 --device cpu --trust-remote-code --compute-dtype bfloat16 --attn-implementation eager "
-        "--batch-tokens 300 --batch-size 4 "
+        "--batch-tokens 300 --batch-size 4 --objective margin "
         "--checkpointing --shard-size 16 --no-verify --overwrite --sketch 4 --sketch-seed 3"
     )
     silence = ["--quiet"] * quiet
@@ -87,6 +87,7 @@ def test_extract_passes_its_options_on(tmp_path, model, data, monkeypatch, quiet
         "examples": str(data),
         "out": tmp_path / "x",
         "placement": "token",
+        "objective": "margin",
         "loss": "batch-mean",
         "loss_on": "all",
         "max_length": 99,

@@ -27,13 +27,14 @@ def test_show_of_a_file_as_json(patterns, capsys) -> None:
     assert told["provenance"] == pattern.provenance
 
 
-def test_show_takes_the_placement_of_a_set(levels, patterns, capsys) -> None:
-    assert run(["show", str(levels), "--placement", "none", "--json"]) == 0
+def test_show_takes_a_reading_of_a_set(levels, patterns, capsys) -> None:
+    assert run(["show", str(levels), "--reading", "signed", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert error(told["values"], PatternSet.load(levels).values.mean(0)) <= FLOAT32
     assert told["gini"] is None
-    assert "extract again" in refusal(capsys, "show", levels, "--placement", "token")
-    assert "give the pattern set's directory" in refusal(capsys, "show", patterns[0], "--placement", "none")
+    assert told["unit"] == "Σ A·∂L/∂A (nats)"
+    assert "extract again" in refusal(capsys, "show", levels, "--reading", "margin")
+    assert "give the pattern set's directory" in refusal(capsys, "show", patterns[0], "--reading", "share")
 
 
 def test_show_draws_a_picture(patterns, tmp_path, capsys) -> None:

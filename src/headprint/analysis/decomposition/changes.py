@@ -15,7 +15,7 @@ from headprint.analysis.decomposition.problem import Problem
 from headprint.analysis.decomposition.regression import reduce
 from headprint.analysis.decomposition.shares import MixingProblem, row_folds, shrunk, unit_columns
 from headprint.base.errors import InputError
-from headprint.base.options import DecompositionOptions
+from headprint.base.options import DecompositionOptions, Reading
 from headprint.patterns import Pattern, PatternSet, load, shared_heads
 
 if TYPE_CHECKING:
@@ -73,12 +73,12 @@ def _rows(change: Change, relative: bool) -> Values | None:
     first, second = change
     if not (isinstance(first, PatternSet) and isinstance(second, PatternSet)) or len(first) < 2:
         return None
-    before, after = (np.abs(each.values) if each.placement == "example" else each.values for each in (first, second))
+    before, after = first.readings(), second.readings()
     order = second.aligned_with(first)
-    difference: Values = (after if order is None else after[order]).astype(np.float64) - before
+    difference: Values = (after if order is None else after[order]) - before
     if relative:
         with np.errstate(divide="ignore", invalid="ignore"):
-            difference /= before.mean(axis=0, dtype=np.float64)
+            difference /= before.mean(axis=0)
     return difference
 
 
@@ -112,8 +112,12 @@ def _mixing(x: Values, y: Values, rows: Values, draws: tuple[Values, Values] | N
     )
 
 
-def read_task(text: str) -> tuple[str, Change | PatternSet]:
+def read_task(text: str, reading: Reading | None = None) -> tuple[str, Change | PatternSet]:
     """Read ``NAME=BEFORE,AFTER``, ``NAME=CHANGE.safetensors`` or ``NAME=SET``.
+
+    Args:
+        text: One of them.
+        reading: Of the patterns (:func:`headprint.load`).
 
     Raises:
         InputError: It is none of them, or a file or directory is missing or something else.
@@ -125,7 +129,7 @@ def read_task(text: str) -> tuple[str, Change | PatternSet]:
             f"{text!r} does not name a task: write NAME=BEFORE,AFTER (two pattern sets or files), "
             "NAME=CHANGE.safetensors (of headprint diff --out), or, by gradients, NAME=SET"
         )
-    found = [load(Path(part)) for part in parts]
+    found = [load(Path(part), reading=reading) for part in parts]
     if len(found) == 1:
         return name, found[0]
     if len({type(part) for part in found}) == 2:  # a set and a file: their patterns can still be subtracted

@@ -14,7 +14,7 @@ from headprint.analysis.selection.similarity import Vectors
 from headprint.base.errors import InputError, did_you_mean
 from headprint.base.options import EMBEDDING_MODEL, SelectionLevels, TuningOptions, american
 from headprint.data import Source, read_rows
-from headprint.patterns import Pattern, PatternSet, shared_heads
+from headprint.patterns import Pattern, PatternSet, reading_of, shared_heads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -210,14 +210,14 @@ class SelectionInputs:
         kind = "change" if self.levels == "change" else "pattern"
         if pattern.kind != kind:
             raise InputError(f"the query is a {pattern.kind}, and {self.levels} levels need a {kind}")
-        if self.signed and kind == "pattern" and pattern.provenance.get("placement", "none") != "none":
-            raise InputError("signed levels are compared with a signed pattern: take the query's pattern('none')")
+        if self.signed and kind == "pattern" and reading_of(pattern.provenance) not in (None, "signed"):
+            raise InputError("signed levels are compared with a signed pattern: take the query's pattern('signed')")
         return pattern.values.astype(np.float64)[None]
 
     def _mean(self, query: PatternSet, before: PatternSet | None) -> Pattern:
-        placement: Literal["none"] | None = "none" if self.signed else None
-        pattern = query.pattern(placement)
-        return pattern if before is None else pattern - before.pattern(placement)
+        reading: Literal["signed"] | None = "signed" if self.signed else None
+        pattern = query.pattern(reading)
+        return pattern if before is None else pattern - before.pattern(reading)
 
 
 def check_gradients(name: str, levels: PatternSet) -> None:
@@ -255,9 +255,9 @@ def _sized(levels: PatternSet, signed: bool) -> NDArray[np.float64]:
 
 
 def _of_levels(patterns: PatternSet | Pattern) -> dict[str, Any]:
-    """The provenance, where placements that keep an example's signed level are one: only their mean differs."""
+    """The provenance, where whatever keeps an example's signed level is one: only the mean differs."""
     origin = patterns.provenance
-    return {**origin, "placement": "token" if origin.get("placement") == "token" else "example"}
+    return {**origin, "placement": "token" if origin.get("placement") == "token" else "example", "reading": None}
 
 
 def _moments(blocks: _Blocks, mask: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -10,7 +10,7 @@ import typer
 
 from headprint.base.errors import InputError
 from headprint.base.files import write_json
-from headprint.base.options import BootstrapOptions, CorrelationMethod
+from headprint.base.options import BootstrapOptions, CorrelationMethod, Reading
 from headprint.cli import options, output
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def compare(
         list[str],
         typer.Argument(metavar="TASK=BEFORE[,AFTER]...", help="Pattern sets by task, all with AFTER or none."),
     ],
+    reading: options.ReadingOption = None,
     method: Annotated[CorrelationMethod, typer.Option(help="Of the correlations.")] = "pearson",
     out: options.ResultOption = None,
     json: options.JsonOption = False,
@@ -37,7 +38,7 @@ def compare(
     from headprint.analysis import comparison
     from headprint.analysis.bootstrap import Bootstrap
 
-    before, after = _sets(tasks)
+    before, after = _sets(tasks, reading)
     found = comparison.compare(before, after or None, method=method, bootstrap=Bootstrap(**intervals))
     content = found.to_dict()
     if out:
@@ -53,7 +54,7 @@ def compare(
             output.show("", _matrix(f"{method}, {_NAMES[name]}", found.correlations.tasks, matrix))
 
 
-def _sets(texts: Sequence[str]) -> tuple[dict[str, PatternSet], dict[str, PatternSet]]:
+def _sets(texts: Sequence[str], reading: Reading | None) -> tuple[dict[str, PatternSet], dict[str, PatternSet]]:
     before: dict[str, PatternSet] = {}
     after: dict[str, PatternSet] = {}
     for text in texts:
@@ -61,9 +62,9 @@ def _sets(texts: Sequence[str]) -> tuple[dict[str, PatternSet], dict[str, Patter
         parts = paths.split(",")
         if not (task and all(parts) and len(parts) <= 2) or task in before:
             raise InputError(f"{text!r}: write TASK=BEFORE or TASK=BEFORE,AFTER (pattern sets), each task once")
-        before[task] = output.load_set(Path(parts[0]))
+        before[task] = output.load_set(Path(parts[0]), reading)
         if len(parts) == 2:
-            after[task] = output.load_set(Path(parts[1]))
+            after[task] = output.load_set(Path(parts[1]), reading)
     if after and len(after) < len(before):
         lacking = next(task for task in before if task not in after)
         raise InputError(

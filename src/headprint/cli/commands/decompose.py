@@ -29,6 +29,7 @@ _RANKS = 10  # subsets shown of each size
 def decompose(
     target: Annotated[str, typer.Option("--target", metavar="TASK", help=_TASK)],
     basic: Annotated[list[str], typer.Option("--basic", metavar="TASK", help="Likewise, once for each basic task.")],
+    reading: options.ReadingOption = None,
     subsets: Annotated[
         bool, typer.Option("--subsets", help="Rank every subset of the basic tasks.", rich_help_panel=_FIT)
     ] = False,
@@ -53,8 +54,8 @@ def decompose(
     from headprint.analysis import decomposition
     from headprint.analysis.bootstrap import Bootstrap
 
-    name, change = decomposition.read_task(target)
-    basics = dict(pairs := [decomposition.read_task(each) for each in basic])
+    name, change = decomposition.read_task(target, reading)
+    basics = dict(pairs := [decomposition.read_task(each, reading) for each in basic])
     if len(basics) < len(pairs):
         raise InputError("two basic tasks have the same name: give each a name of its own")
     if discover and subsets:

@@ -17,7 +17,7 @@ def diff(
     before: Annotated[Path, typer.Argument(metavar="BEFORE", help="A pattern file or a pattern set's directory.")],
     after: Annotated[Path, typer.Argument(metavar="AFTER", help="Likewise, of the same shape.")],
     relative: Annotated[bool, typer.Option("--relative", help="Divide the change by what was before.")] = False,
-    placement: options.PlacementOption = None,
+    reading: options.ReadingOption = None,
     top: options.TopOption = 5,
     out: Annotated[
         Path | None,
@@ -35,7 +35,7 @@ def diff(
     from headprint.analysis.confound import mirror_warning, mirrors_before
     from headprint.plotting import change_view, heat_maps, most_changed, statistics_change, statistics_of, unit
 
-    first, second = (output.load_pattern(path, placement) for path in (before, after))
+    first, second = (output.load_pattern(path, reading) for path in (before, after))
     change = second - first
     if relative:
         change = change / first

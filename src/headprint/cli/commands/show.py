@@ -10,7 +10,7 @@ from headprint.cli import options, output
 
 def show(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A pattern file or a pattern set's directory.")],
-    placement: options.PlacementOption = None,
+    reading: options.ReadingOption = None,
     top: options.TopOption = 5,
     plot: options.PlotOption = None,
     json: options.JsonOption = False,
@@ -18,7 +18,7 @@ def show(
     """Show a pattern: a heat map of layers and heads, its statistics, the most active heads."""
     from headprint.plotting import heat_maps, most_active, pattern_view, statistics_of, unit
 
-    pattern = output.load_pattern(path, placement)
+    pattern = output.load_pattern(path, reading)
     title = output.title(path, pattern)
     if plot:
         heat_maps([pattern], plot, titles=[title.replace(": ", "\n", 1)])
