@@ -37,18 +37,12 @@ def stored(levels: PatternSet, directory, size: int = 2) -> PatternSet:
     """The same set as a directory of small shards."""
     _, layers, heads = levels.shape
     provenance = levels.provenance
-    shape = {"layers": layers, "heads": heads, "directions": levels.directions}
+    shape = {"layers": layers, "heads": heads, "layout": levels.layout}
     with PatternSetWriter(directory, **shape, settings={}, provenance=provenance) as writer:
         for index, start in enumerate(range(0, len(levels), size)):
-            part = slice(start, start + size)
-            writer.write(
-                index,
-                levels.ids[part],
-                levels.values[part],
-                levels.losses[part],
-                levels.tokens[part],
-                levels.sketches[part] if levels.directions else None,
-            )
+            part = levels[start : start + size]
+            sketches = next(part.iter_block_sketches()) if levels.directions else {}
+            writer.write(index, part.ids, part.values, part.losses, part.tokens, sketches)
         writer.close({})
     return PatternSet.load(directory)
 

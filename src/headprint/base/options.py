@@ -40,6 +40,12 @@ Reading: TypeAlias = Literal["level", "signed", "share", "elasticity", "margin"]
 Objective: TypeAlias = Literal["loss", "margin"]
 """What levels are the gradients of: the loss, or the negative log odds of its tokens."""
 
+Block: TypeAlias = Literal["heads", "mlp"]
+"""A kind of part whose gradient is sketched."""
+
+Blocks: TypeAlias = Literal["heads", "heads,mlp"]
+"""Which of them are."""
+
 Loss: TypeAlias = Literal["mean", "sum", "batch-mean"]
 """Which loss levels are the gradients of: the mean or the sum over an example's tokens, or the mean over a batch."""
 
@@ -362,6 +368,13 @@ class MeasureOptions(Options):
         help="Also each head's gradient in K random directions; 0: as many as make 8,192 numbers a row.",
         details="They become ``PatternSet.sketches`` (:mod:`headprint.measure.sketch`).",
         unset="levels only",
+    )
+    blocks: Blocks = option(
+        "heads",
+        panel="Measure",
+        help="Whose gradients are sketched: the heads', or each layer's MLP's as well.",
+        details="MLPs become ``PatternSet.mlp_sketches``, as many numbers as a layer's heads have "
+        "(:mod:`headprint.measure.mlp_tap`).",
     )
     sketch_seed: int = option(default=0, min=0, panel="Measure", metavar="N", help="Seed of those directions.")
     verify: bool = option(

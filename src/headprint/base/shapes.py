@@ -1,7 +1,7 @@
 """Array shapes by name, in one place: what `Levels` means is said here and nowhere else.
 
-Letters: N examples, K directions of a sketch, B examples of one batch, T tokens, L layers, H heads, D size of one
-head, P some of the L·H heads.
+Letters: N examples, K directions of a head's sketch, R of an MLP's, B examples of one batch, T tokens, L layers,
+H heads, D size of one head, P some of the L·H heads.
 
 For type checkers and readers only. Import it under ``if TYPE_CHECKING:`` (with
 ``from __future__ import annotations``), so that neither jaxtyping nor torch is loaded at run time.
@@ -20,6 +20,7 @@ Values = Float[np.ndarray, "..."]  # any numbers, of any shape
 HeadValues = Float[np.ndarray, "... P"]  # patterns with the P heads that are numbers in one row
 
 Sketches = Float32[np.ndarray, "N L H K"]  # components of head gradients along random directions
+MlpSketches = Float32[np.ndarray, "N L R"]  # the same of the gradients of down projections
 
 # torch: what runs through a model
 TokenIds = Int64[Tensor, "B T"]

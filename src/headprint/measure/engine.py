@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from headprint.base.errors import InputError
-from headprint.base.options import Loss, Objective, Placement
+from headprint.base.options import Block, Loss, Objective, Placement
 from headprint.data import Example
 from headprint.measure.batching import Budget, OutOfMemory, collate, in_batches
 from headprint.measure.levels import measure
@@ -46,6 +46,16 @@ class Engine:
     objective: Objective = "loss"
     _zeros_explained: bool = field(default=False, init=False)
 
+    @property
+    def layout(self) -> dict[Block, tuple[int, ...]]:
+        """The shape of an example's sketches, as far as the tap makes them: (L, H, K) of heads, (L, R) of MLPs."""
+        found: dict[Block, tuple[int, ...]] = {}
+        if self.tap.sketch:
+            found["heads"] = (self.heads.layers, self.heads.heads, self.tap.sketch.size)
+        if self.tap.sketch and self.tap.mlps:
+            found["mlp"] = (self.heads.layers, self.tap.sketch.side**2)
+        return found
+
     def run(self, examples: list[Example], advance: Callable[[int, int], None]) -> Shard:
         """Measure some examples.
 
@@ -55,33 +65,33 @@ class Engine:
 
         Returns:
             ids, levels (n, L, H) float32 with NaN where there is no head, mean losses (n,), supervised tokens (n,), and
-            sketches (n, L, H, K) if the tap makes them.
+            the sketches of :attr:`layout`.
 
         Raises:
             InputError: One example alone does not fit in memory, or its loss or a level is not finite.
         """
-        shape = (len(examples), self.heads.layers, self.heads.heads)
-        levels = np.full(shape, np.nan, np.float32)
-        sketch = self.tap.sketch
-        sketches = np.full((*shape, sketch.size), np.nan, np.float32) if sketch else None
-        losses = np.empty(len(examples), np.float32)
+        n = len(examples)
+        levels = np.full((n, self.heads.layers, self.heads.heads), np.nan, np.float32)
+        sketches = {block: np.full((n, *shape), np.nan, np.float32) for block, shape in self.layout.items()}
+        losses = np.empty(n, np.float32)
         layers = [site.layer for site in self.heads.sites]
         lengths = [len(example.input_ids) for example in examples]
 
-        def run(chosen: list[int]) -> tuple[Tensor, Tensor, Tensor | None]:
+        def run(chosen: list[int]) -> tuple[Tensor, Tensor]:
             batch = collate([examples[i] for i in chosen], self.device)
-            values, nll = measure(
+            return measure(
                 self.model, self.tap, batch, placement=self.placement, loss=self.loss, objective=self.objective
             )
-            return values, nll, self.tap.sketches() if sketch else None
 
         batches = in_batches(lengths, run, self.budget, rows=self.rows, as_given=self.loss == "batch-mean")
         try:
-            for chosen, (values, nll, directions) in batches:
+            for chosen, (values, nll) in batches:
                 self._check_finite([examples[i] for i in chosen], values, nll)
                 levels[np.ix_(chosen, layers)] = values.numpy()
-                if sketches is not None and directions is not None:
-                    sketches[np.ix_(chosen, layers)] = directions.numpy()
+                if self.tap.sketch:
+                    sketches["heads"][np.ix_(chosen, layers)] = self.tap.sketches().numpy()
+                if self.tap.mlps:
+                    sketches["mlp"][np.ix_(chosen, self.tap.mlps.layers)] = self.tap.mlps.sketches().numpy()
                 losses[chosen] = nll.numpy()
                 advance(len(chosen), sum(lengths[i] for i in chosen))
         except OutOfMemory as error:

@@ -14,15 +14,17 @@ from torch import nn
 
 from headprint import models
 from headprint.base import provenance
+from headprint.base.errors import InputError
 from headprint.base.options import ExtractOptions, LoadingOptions, from_keywords, takes_options
 from headprint.base.progress import progress
 from headprint.base.run_directory import RunDirectory
 from headprint.data import Example, ExampleStream, Source, rows
 from headprint.measure.batching import Budget
 from headprint.measure.engine import Engine
-from headprint.measure.sketch import Sketch, default_size
+from headprint.measure.sketch import Sketch
 from headprint.measure.tap import Tap
 from headprint.measure.verification import ensure_exact
+from headprint.models.mlps import locate_mlps
 from headprint.patterns import PATTERN_SET_RUN, PatternSet, PatternSetWriter
 
 AUTHORS_BATCH = 4
@@ -74,6 +76,10 @@ def extract(
         headprint.models.UnsupportedModel: The measure would not be exact for this model.
     """
     chosen = from_keywords(ExtractOptions, options, fields)
+    if chosen.sketch is None and chosen.blocks != "heads":
+        raise InputError(
+            f"blocks {chosen.blocks!r} are sketched: say in how many directions, with sketch=K (--sketch K)"
+        )
     source = list(examples) if isinstance(examples, Iterator) else examples
     known = _settings(source, chosen)
     if out is not None:
@@ -103,11 +109,14 @@ def extract(
         enter(models.frozen(model))
         if chosen.checkpointing:
             enter(models.checkpointed(model))
-        sketch = None if chosen.sketch is None else Sketch(chosen.sketch or default_size(heads), chosen.sketch_seed)
+        sketch = mlps = None
+        if chosen.sketch is not None:
+            sketch = Sketch.planned(heads, chosen.sketch, chosen.sketch_seed, chosen.blocks)
+            mlps = locate_mlps(model, heads) if sketch.side else None
         engine = Engine(
             model,
             heads,
-            enter(Tap(heads.sites, sketch)),
+            enter(Tap(heads.sites, sketch, mlps)),
             device,
             Budget(device, chosen.batch_tokens),
             chosen.placement,
@@ -130,6 +139,7 @@ def extract(
         if out is None:
             shards = [engine.run(chunk, advance) for chunk in chunks]
             ids, levels, losses, tokens, sketches = zip(*shards, strict=True)
+            gradients = {block: np.concatenate([part[block] for part in sketches]) for block in engine.layout}
             made_by["report"] = stream.report.to_dict()
             return PatternSet(
                 np.concatenate(levels),
@@ -137,14 +147,15 @@ def extract(
                 np.concatenate(losses),
                 np.concatenate(tokens),
                 made_by,
-                np.concatenate(sketches) if sketch else None,
+                gradients.get("heads"),
+                gradients.get("mlp"),
             )
         writer = enter(
             PatternSetWriter(
                 out,
                 layers=heads.layers,
                 heads=heads.heads,
-                directions=sketch.size if sketch else 0,
+                layout=engine.layout,
                 settings=settings,
                 provenance=made_by,
                 overwrite=overwrite,

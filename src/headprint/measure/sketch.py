@@ -15,6 +15,7 @@ sketch of K, and a sketch made on another machine is in the same directions.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,7 +23,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from headprint.base.options import Blocks
 from headprint.models.heads import HeadMap, HeadSite
+from headprint.models.mlps import MlpSite
 
 NUMBERS_PER_ROW = 8192
 """A default sketch has at most so many numbers a row, whatever the size of the model."""
@@ -30,15 +33,33 @@ NUMBERS_PER_ROW = 8192
 
 @dataclass(frozen=True)
 class Sketch:
-    """In which directions head gradients are read.
+    """In which directions gradients are read.
 
     Attributes:
         size: K, directions per head.
         seed: Of the directions.
+        side: r: a layer's MLP is read in r×r directions (:mod:`headprint.measure.mlp_tap`); 0 leaves it out.
     """
 
     size: int
     seed: int = 0
+    side: int = 0
+
+    @classmethod
+    def planned(cls, heads: HeadMap, size: int, seed: int, blocks: Blocks) -> Sketch:
+        """The sketch that the options ask for.
+
+        Args:
+            heads: Of the model.
+            size: K; 0 for the default, with which a row has :data:`NUMBERS_PER_ROW` numbers at most.
+            seed: Of the directions.
+            blocks: With ``"heads,mlp"`` a layer's MLP has as many numbers as all its heads together, but for the
+                remainder of a square root.
+        """
+        if blocks == "heads":
+            return cls(size or default_size(heads), seed)
+        size = size or default_size(heads, NUMBERS_PER_ROW // 2)
+        return cls(size, seed, math.isqrt(size * heads.heads))
 
 
 def default_size(heads: HeadMap, numbers: int = NUMBERS_PER_ROW) -> int:
@@ -53,6 +74,17 @@ def directions(site: HeadSite, sketch: Sketch) -> Tensor:
         [_signs(entries, (sketch.seed, site.layer, head, k)) for k in range(sketch.size)] for head in range(site.heads)
     ]
     return torch.from_numpy(np.array(columns, np.float32)).transpose(1, 2).contiguous()
+
+
+def sides(site: MlpSite, inner: int, outer: int, sketch: Sketch) -> tuple[Tensor, Tensor]:
+    """The random signs of one down projection, float32: s, (experts or 1, r, inner), and u, (1, r, outer)."""
+
+    def drawn(expert: int, side: int, width: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+        seed = (sketch.seed, site.layer, site.place, expert, side)  # a head's have one number less
+        return _signs(sketch.side * width, seed).reshape(sketch.side, width)
+
+    left = np.stack([drawn(expert, 1, inner) for expert in range(max(site.experts, 1))])
+    return torch.from_numpy(left), torch.from_numpy(drawn(0, 2, outer)[None])
 
 
 def _signs(count: int, seed: Sequence[int]) -> np.ndarray[tuple[int], np.dtype[np.float32]]:

@@ -22,8 +22,10 @@ import torch
 from torch import Tensor, nn
 
 from headprint.base.options import Placement
+from headprint.measure.mlp_tap import MlpTap
 from headprint.measure.sketch import Sketch, directions, project
 from headprint.models.heads import HeadSite
+from headprint.models.mlps import MlpSite
 
 
 class _Gate(torch.autograd.Function):
@@ -92,10 +94,14 @@ class Tap:
     Args:
         sites: Where the heads of each layer meet their output projection (:func:`headprint.models.heads.locate`).
         sketch: Also read the head gradients, in these directions (:mod:`headprint.measure.sketch`).
+        mlps: Also read the gradients of these down projections, in the sketch's directions.
     """
 
-    def __init__(self, sites: Sequence[HeadSite], sketch: Sketch | None = None) -> None:
+    def __init__(
+        self, sites: Sequence[HeadSite], sketch: Sketch | None = None, mlps: Sequence[MlpSite] | None = None
+    ) -> None:
         self.sites, self.sketch = sites, sketch
+        self.mlps = MlpTap(mlps, sketch) if sketch and mlps else None
         self._undo = ExitStack()
 
     def __enter__(self) -> Tap:
@@ -103,6 +109,8 @@ class Tap:
             self._undo.callback(site.module.register_forward_pre_hook(_gate_input).remove)
             for name in (_GATE, _STEPS, _ALONG):
                 self._undo.callback(site.module.__dict__.pop, name, None)
+        if self.mlps:
+            self._undo.enter_context(self.mlps)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -121,6 +129,8 @@ class Tap:
                 if (along := own.get(_ALONG)) is None or along.dtype != wide:
                     along = own[_ALONG] = directions(site, self.sketch).to(parameter.device, wide)
                 own[_STEPS] = along.new_zeros(rows, site.heads, self.sketch.size).requires_grad_()
+        if self.mlps:
+            self.mlps.open(rows, length)
 
     def levels(self, placement: Placement = "example", segments: Tensor | None = None) -> Tensor:
         """The levels that the last backward left.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
@@ -82,12 +82,14 @@ class HeadMap:
         layers: L, rows of the pattern, with those that have no site.
         heads: H, columns of the pattern: the most heads that any layer has.
         absent: Row without a site -> the reason. Its levels are NaN, never zero.
+        decoder: First row of each of the decoder's layers -> the layer.
     """
 
     sites: tuple[HeadSite, ...]
     layers: int
     heads: int
     absent: dict[int, str]
+    decoder: dict[int, nn.Module] = field(default_factory=dict)
 
 
 def unwrap(model: nn.Module) -> Any:  # a PreTrainedModel, which transformers leaves untyped
@@ -132,10 +134,12 @@ def locate(model: nn.Module) -> HeadMap:
     names = {id(module): name for name, module in model.named_modules()}
     sites: list[HeadSite] = []
     absent: dict[int, str] = {}
+    decoder: dict[int, nn.Module] = {}
     row = 0
     taken: dict[int, int] = {}
     family = _FAMILY.sub("", type(model).__name__)
     for layer in _layers(model, family):
+        decoder[row] = layer
         found = list(_attentions(layer, family))
         for parent, attention in found:
             if id(attention) in taken:
@@ -152,7 +156,7 @@ def locate(model: nn.Module) -> HeadMap:
             f"{type(model).__name__} has no softmax attention heads that headprint can find: "
             "use a model with softmax attention layers"
         )
-    return HeadMap(tuple(sites), row, max(site.heads for site in sites), absent)
+    return HeadMap(tuple(sites), row, max(site.heads for site in sites), absent, decoder)
 
 
 def _layers(model: nn.Module, family: str) -> list[nn.Module]:

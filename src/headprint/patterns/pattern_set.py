@@ -22,22 +22,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headprint.base.errors import InputError
-from headprint.base.options import Placement, Reading
+from headprint.base.options import Block, Placement, Reading
 from headprint.patterns.pattern import ONE_ARCHITECTURE, Head, Pattern
 from headprint.patterns.readings import check_reading, read, reading_of
 from headprint.patterns.storage.manifest import holds_manifest
 from headprint.patterns.storage.reader import StoredSet
-from headprint.patterns.storage.shards import InMemory, Shard, Shards, read_labels, take_levels, take_sketches
+from headprint.patterns.storage.shards import InMemory, Layout, Shard, Shards, read_labels, take_levels, take_sketches
 from headprint.patterns.storage.writer import PatternSetWriter
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from headprint.base.shapes import Levels, Losses, Sketches, TokenCounts
+    from headprint.base.shapes import Levels, Losses, MlpSketches, Sketches, TokenCounts, Values
 
 __all__ = ["Head", "Pattern", "PatternSet", "load"]
 
 ROWS_PER_SHARD = 4096
+
+_LACKING: dict[Block, str] = {
+    "heads": "head gradients: extract it with sketch=K (--sketch K)",
+    "mlp": "gradients of MLPs: extract it with sketch=K and blocks='heads,mlp' (--sketch K --blocks heads,mlp)",
+}
+"""Every kind of block, and what a set without it lacks."""
 
 
 class PatternSet:
@@ -55,6 +61,7 @@ class PatternSet:
         provenance: Where it comes from (JSON-able); ``"placement"`` says what the levels are.
         sketches: (N, L, H, K) float32, each head's gradient along K random directions
             (:mod:`headprint.measure.sketch`); None if they were not measured.
+        mlp_sketches: (N, L, R) float32, the same of each layer's MLP (:mod:`headprint.measure.mlp_tap`).
 
     Raises:
         InputError: The shapes do not belong together.
@@ -68,24 +75,28 @@ class PatternSet:
         tokens: TokenCounts,
         provenance: dict[str, Any] | None = None,
         sketches: Sketches | None = None,
+        mlp_sketches: MlpSketches | None = None,
     ) -> None:
+        given: dict[Block, Any] = {"heads": sketches, "mlp": mlp_sketches}
         shard = Shard(
             list(ids),
             np.asarray(values, dtype=np.float32),
             np.asarray(losses, dtype=np.float32),
             np.asarray(tokens, dtype=np.int32),
-            None if sketches is None else np.asarray(sketches, dtype=np.float32),
+            {block: np.asarray(x, dtype=np.float32) for block, x in given.items() if x is not None},
         )
-        lengths = [len(column) for column in shard if column is not None]
+        columns = (shard.ids, shard.values, shard.losses, shard.tokens, *shard.sketches.values())
+        lengths = [len(column) for column in columns]
         if shard.values.ndim != 3 or len(set(lengths)) != 1:
             raise InputError(
                 "a pattern set has levels (examples, layers, heads) and as many ids, losses and "
                 f"token counts; got levels {shard.values.shape} and lengths {lengths}"
             )
-        if shard.sketches is not None and (
-            shard.sketches.ndim != 4 or shard.sketches.shape[:3] != shard.values.shape or not shard.sketches.shape[3]
-        ):
-            raise InputError(f"sketches are (examples, layers, heads, directions), not {shard.sketches.shape}")
+        for block, found in shard.sketches.items():
+            axes = 3 if block == "heads" else 2
+            if found.ndim != axes + 1 or found.shape[:axes] != shard.values.shape[:axes] or not found.shape[-1]:
+                named = "layers, heads" if block == "heads" else "layers"
+                raise InputError(f"sketches of {block} are (examples, {named}, directions), not {found.shape}")
         self._source: Shards = InMemory(shard)
         self.provenance: dict[str, Any] = dict(provenance or {})
 
@@ -132,15 +143,14 @@ class PatternSet:
             directory,
             layers=layers,
             heads=heads,
-            directions=self._source.directions,
+            layout=self.layout,
             settings={"saved": _without_places(provenance)},
             provenance=provenance,
             overwrite=overwrite,
         ) as writer:
             for index, start in enumerate(range(0, len(self), ROWS_PER_SHARD)):
                 piece = self[start : start + ROWS_PER_SHARD]
-                sketches = piece.sketches if self.directions else None
-                writer.write(index, piece.ids, piece.values, piece.losses, piece.tokens, sketches)
+                writer.write(index, *piece._source.read(0))
             writer.close(self.provenance.get("report", {}))
 
     @cached_property
@@ -157,29 +167,74 @@ class PatternSet:
         Raises:
             InputError: The set was extracted without them.
         """
-        self._check_sketches()
-        if isinstance(self._source, InMemory):
-            return self._source.read_sketches(0)
-        return take_sketches(self._source, np.arange(len(self)))
+        return self._sketches("heads")
 
-    @property
-    def directions(self) -> int:
-        """K, how many numbers of each head's gradient there are; 0 if the set has no sketches."""
-        return self._source.directions
-
-    def iter_sketches(self) -> Iterator[Sketches]:
-        """Yield the sketches, one shard in memory at a time.
+    @cached_property
+    def mlp_sketches(self) -> MlpSketches:
+        """(N, L, R) float32, the gradient of each layer's down projections along R directions; NaN without an MLP.
 
         Raises:
             InputError: The set was extracted without them.
         """
-        self._check_sketches()
-        for index in range(len(self._source.rows)):
-            yield self._source.read_sketches(index)
+        return self._sketches("mlp")
 
-    def _check_sketches(self) -> None:
-        if not self.directions:
-            raise InputError("this pattern set has no head gradients: extract it with sketch=K (--sketch K)")
+    @property
+    def directions(self) -> int:
+        """K, how many numbers of each head's gradient there are; 0 if the set has no sketches."""
+        return self.layout.get("heads", (0,))[-1]
+
+    @property
+    def layout(self) -> Layout:
+        """What an example's sketches are, by kind of block: ``{"heads": (L, H, K), "mlp": (L, R)}``, or a part of it.
+
+        Sketches may be compared if their layouts are equal, and the seeds of their directions
+        (``provenance["sketch_seed"]``).
+        """
+        return self._source.layout
+
+    def iter_sketches(self) -> Iterator[Sketches]:
+        """Yield the sketches of heads, one shard in memory at a time.
+
+        Raises:
+            InputError: The set was extracted without them.
+        """
+        self._check_sketches("heads")
+        for index in range(len(self._source.rows)):
+            yield self._source.read_sketches(index, "heads")
+
+    def iter_block_sketches(self) -> Iterator[dict[Block, Values]]:
+        """Yield the sketches of every kind of block (:attr:`layout`), one shard in memory at a time.
+
+        The last axis holds the numbers of one block: a head or a layer's MLP. Divide each block by its root mean square
+        over the pool before blocks are put side by side, or those whose gradients are large everywhere drown the rest::
+
+            squares = {kind: 0.0 for kind in pool.layout}
+            for shard in pool.iter_block_sketches():
+                for kind, numbers in shard.items():
+                    squares[kind] += (numbers.astype(float) ** 2).sum(axis=0).mean(axis=-1)
+            unit = {kind: np.sqrt(sums / len(pool)) for kind, sums in squares.items()}
+            vectors = np.concatenate(
+                [(shard[kind] / unit[kind][..., None])[:, unit[kind] > 0].reshape(n, -1) for kind in shard], axis=1
+            )
+
+        (a layer without attention, or without an MLP, is NaN, and left out by the last line).
+
+        Raises:
+            InputError: The set was extracted without sketches.
+        """
+        self._check_sketches("heads")
+        for index in range(len(self._source.rows)):
+            yield {block: self._source.read_sketches(index, block) for block in self.layout}
+
+    def _sketches(self, block: Block) -> Values:
+        self._check_sketches(block)
+        if isinstance(self._source, InMemory):
+            return self._source.read_sketches(0, block)
+        return take_sketches(self._source, np.arange(len(self)), block)
+
+    def _check_sketches(self, block: Block) -> None:
+        if block not in self.layout:
+            raise InputError(f"this pattern set has no {_LACKING[block]}")
 
     @property
     def ids(self) -> list[str]:
@@ -268,8 +323,10 @@ class PatternSet:
     def iter_shards(self) -> Iterator[PatternSet]:
         """Yield the set in consecutive pieces, each in memory; a set in memory is one piece."""
         for index, shard in enumerate(self._shards()):
-            sketches = self._source.read_sketches(index) if self.directions else None
-            yield PatternSet(shard.values, shard.ids, shard.losses, shard.tokens, self.provenance, sketches)
+            sketches = (
+                self._source.read_sketches(index, block) if block in self.layout else None for block in _LACKING
+            )
+            yield PatternSet(shard.values, shard.ids, shard.losses, shard.tokens, self.provenance, *sketches)
 
     def __getitem__(self, key: slice | int | str | Sequence[int] | Sequence[str] | NDArray[Any]) -> PatternSet:
         """Return examples by slice, index, boolean mask or id, in the order asked for, in memory.
@@ -286,7 +343,7 @@ class PatternSet:
             self.losses[rows],
             self.tokens[rows],
             self.provenance,
-            take_sketches(self._source, rows) if self.directions else None,
+            *(take_sketches(self._source, rows, block) if block in self.layout else None for block in _LACKING),
         )
 
     def aligned_with(self, first: PatternSet, *, name: str = "") -> NDArray[np.int64] | None:
@@ -352,7 +409,10 @@ class PatternSet:
             np.concatenate([part.losses for part in sets]),
             np.concatenate([part.tokens for part in sets]),
             {**agreed, "merged": [part.provenance for part in sets]},
-            np.concatenate([part.sketches for part in sets]) if self.directions else None,
+            *(
+                np.concatenate([part._sketches(block) for part in sets]) if block in self.layout else None
+                for block in _LACKING
+            ),
         )
 
     @cached_property
@@ -416,7 +476,10 @@ def _measure(part: PatternSet) -> dict[str, Any]:
     named = ("placement", "loss", "objective", "loss_on", "dtype", "compute_dtype", "batch_size")
     return {
         "shape (layers, heads)": part._source.shape,
-        "sketch (directions, seed)": (part.directions, part.directions and part.provenance.get("sketch_seed")),
+        "sketch (directions, seed)": (
+            *(shape[-1] for shape in part.layout.values()),
+            part.directions and part.provenance.get("sketch_seed"),
+        ),
         # Equal weights are an equal model, wherever they were loaded from.
         "model": model.get("weights", model) if isinstance(model, dict) else model,
         **{name: part.provenance.get(name) for name in named},

@@ -25,8 +25,6 @@ from headprint.patterns.storage.shards import Shard
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from headprint.base.shapes import Values
-
 
 def reading_of(provenance: Mapping[str, Any]) -> Reading | None:
     """Return the reading of a pattern or a change, or the one that a pattern set is read by unless asked otherwise.
@@ -94,7 +92,7 @@ def read(shard: Shard, reading: Reading, provenance: Mapping[str, Any]) -> NDArr
     return sizes
 
 
-def _divisor(of_examples: Values, shard: Shard, what: str) -> Values:
+def _divisor(of_examples: NDArray[np.float64], shard: Shard, what: str) -> NDArray[np.float64]:
     """(n, 1, 1)."""
     if (zero := of_examples == 0).any():
         first = shard.ids[int(zero.argmax())]

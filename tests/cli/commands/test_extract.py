@@ -75,7 +75,7 @@ def test_extract_passes_its_options_on(tmp_path, model, data, monkeypatch, quiet
     flags = (
         "--placement token --loss batch-mean --loss-on all --max-length 99 --overlong drop --split test --limit 7 "
         "--dtype float64 --device cpu --trust-remote-code --compute-dtype bfloat16 --attn-implementation eager "
-        "--batch-tokens 300 --batch-size 4 --objective margin "
+        "--batch-tokens 300 --batch-size 4 --objective margin --blocks heads,mlp "
         "--checkpointing --shard-size 16 --no-verify --overwrite --sketch 4 --sketch-seed 3"
     )
     silence = ["--quiet"] * quiet
@@ -88,6 +88,7 @@ def test_extract_passes_its_options_on(tmp_path, model, data, monkeypatch, quiet
         "out": tmp_path / "x",
         "placement": "token",
         "objective": "margin",
+        "blocks": "heads,mlp",
         "loss": "batch-mean",
         "loss_on": "all",
         "max_length": 99,

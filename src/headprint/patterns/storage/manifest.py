@@ -1,8 +1,9 @@
 """The manifest of a pattern set: what decides its numbers, where they come from, what is done.
 
-``manifest.json`` holds format, format_version, layers, heads, directions, settings, provenance, complete and, once the
-set is complete, shards (a list of file, rows and sha256) and report. What is read is checked throughout: whoever has a
-:data:`Manifest` can rely on its types, and the names of its files lead nowhere but to shards beside it.
+``manifest.json`` holds format, format_version, layers, heads, directions, mlp_directions, settings, provenance,
+complete and, once the set is complete, shards (a list of file, rows and sha256) and report. What is read is checked
+throughout: whoever has a :data:`Manifest` can rely on its types, and the names of its files lead nowhere but to shards
+beside it.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from typing import Any
 
 from headprint.base.errors import InputError
 from headprint.base.files import encode_json, read_json, write_atomically
+from headprint.base.options import Block
 from headprint.base.settings import canonical
 from headprint.patterns.storage.shard_file import DamagedShard, read_footer, shard_index, shard_name
+from headprint.patterns.storage.shards import Layout
 
 FORMAT = "headprint pattern set"
 FORMAT_VERSION = 2
@@ -27,13 +30,13 @@ _MOST = 1 << 24
 
 _FIX = "restore the manifest from a copy, or remove the directory and extract again"
 
-_SHAPE = ("layers", "heads", "directions")
+_SHAPE = ("layers", "heads", "directions", "mlp_directions")
 
 Manifest = dict[str, Any]
 
 
 def new_manifest(
-    *, layers: int, heads: int, directions: int = 0, settings: dict[str, Any], provenance: dict[str, Any]
+    *, layers: int, heads: int, layout: Layout, settings: dict[str, Any], provenance: dict[str, Any]
 ) -> Manifest:
     """Make the manifest of a set that has nothing yet."""
     return {
@@ -41,13 +44,21 @@ def new_manifest(
         "format_version": FORMAT_VERSION,
         "layers": layers,
         "heads": heads,
-        "directions": directions,
+        "directions": layout.get("heads", (0,))[-1],
+        "mlp_directions": layout.get("mlp", (0,))[-1],
         "settings": json.loads(canonical(settings)),
         "provenance": json.loads(canonical(provenance)),
         "complete": False,
         "shards": [],
         "report": {},
     }
+
+
+def layout_of(manifest: Manifest) -> dict[Block, tuple[int, ...]]:
+    """Return the shape of an example's sketches."""
+    layers, heads, directions, mlp_directions = (manifest[name] for name in _SHAPE)
+    whole: dict[Block, tuple[int, ...]] = {"heads": (layers, heads, directions), "mlp": (layers, mlp_directions)}
+    return {block: shape for block, shape in whole.items() if shape[-1]}
 
 
 def holds_manifest(directory: Path) -> bool:

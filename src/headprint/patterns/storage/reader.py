@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headprint.base.errors import InputError
-from headprint.patterns.storage.manifest import Manifest, read_manifest, settings_hash, shards_on_disk
+from headprint.base.options import Block
+from headprint.patterns.storage.manifest import Manifest, layout_of, read_manifest, settings_hash, shards_on_disk
 from headprint.patterns.storage.shard_file import DamagedShard, Footer, read_footer, read_shard, read_sketches
-from headprint.patterns.storage.shards import Shard
+from headprint.patterns.storage.shards import Layout, Shard
 
 if TYPE_CHECKING:
-    from headprint.base.shapes import Sketches
+    from headprint.base.shapes import Values
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,9 @@ class StoredSet:
         return self.manifest["layers"], self.manifest["heads"]
 
     @property
-    def directions(self) -> int:
-        """K of the sketches; 0 if there are none."""
-        return int(self.manifest["directions"])
+    def layout(self) -> Layout:
+        """The shape of an example's sketches."""
+        return layout_of(self.manifest)
 
     def read(self, index: int) -> Shard:
         """Read one shard, but for its sketches.
@@ -83,16 +84,16 @@ class StoredSet:
         """
         return self._read(index, levels=False)
 
-    def read_sketches(self, index: int) -> Sketches:
-        """Read one shard's sketches, (n, L, H, K) float32.
+    def read_sketches(self, index: int, block: Block) -> Values:
+        """Read one shard's sketches of one kind of block, float32.
 
         Raises:
             InputError: The file is missing, damaged, or not the one that was written.
         """
         path, place = self._place(index)
-        shape = (*self.shape, self.directions)
+        settings = settings_hash(self.manifest)
         try:
-            footer, sketches = read_sketches(path, shape, index=place, settings=settings_hash(self.manifest))
+            footer, sketches = read_sketches(path, block, self.layout[block], index=place, settings=settings)
             self._check_same(index, footer)
         except DamagedShard as damage:
             raise _refused(path, damage) from damage

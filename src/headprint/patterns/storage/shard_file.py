@@ -2,8 +2,9 @@
 
 Columns: ``id`` (string), ``levels`` (fixed_size_list<float32>[L*H], the heads of layer 0 first), ``loss`` (float32),
 ``tokens`` (int32); of a set with sketches also ``sketch`` (fixed_size_list<float16>[L*H*K]) and ``sketch_exponent``
-(fixed_size_list<int8>[L*H]). A head's numbers are those of ``sketch`` times 2 to its exponent, the least power of two
-above them all; rounding moves them by at most 2^-12 of that power.
+(fixed_size_list<int8>[L*H]), and of one with the MLPs' ``mlp_sketch`` ([L*R]) and ``mlp_sketch_exponent`` ([L]). The
+numbers of a head or an MLP are those of the sketch times 2 to its exponent, the least power of two above them all;
+rounding moves them by at most 2^-12 of that power.
 
 The file's metadata entry ``headprint`` is a JSON object: ``settings``, the hash of the settings that the shard was made
 with, ``index``, its place in the set, ``rows``, and ``sha256``, a checksum of each column. They tell a shard of another
@@ -26,13 +27,14 @@ import pyarrow.parquet as pq
 
 from headprint.base.errors import InputError
 from headprint.base.files import write_atomically
+from headprint.base.options import Block
 from headprint.base.settings import canonical
 from headprint.patterns.storage.shards import Shard
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from headprint.base.shapes import Sketches
+    from headprint.base.shapes import Values
 
 METADATA_KEY = b"headprint"
 SHARD_GLOB = "part-[0-9]*.parquet"
@@ -45,8 +47,8 @@ _NUMBERS: dict[str, tuple[str, Any]] = {
     "tokens": ("tokens", np.int32),
 }
 """Numeric columns: the field of :class:`Shard` that each holds, and its type."""
-_SKETCH: dict[str, Any] = {"sketch": np.float16, "sketch_exponent": np.int8}
-"""The columns of a sketch, and their types."""
+_SKETCHES: dict[Block, str] = {"heads": "sketch", "mlp": "mlp_sketch"}
+"""The column of each kind of sketch; beside it, ``…_exponent`` has a power of two for each head or MLP."""
 
 
 class DamagedShard(ValueError):
@@ -98,8 +100,8 @@ def write_shard(path: Path, shard: Shard, *, index: int, settings: str) -> Foote
     columns: dict[str, NDArray[Any]] = {
         name: np.ascontiguousarray(getattr(shard, field), kind) for name, (field, kind) in _NUMBERS.items()
     }
-    if shard.sketches is not None:
-        columns |= dict(zip(_SKETCH, to_half(shard.sketches), strict=True))
+    for block, sketches in shard.sketches.items():
+        columns |= dict(zip(_columns(block), to_half(sketches), strict=True))
     n = len(shard.values)
     if {len(shard.ids), *map(len, columns.values())} != {n}:
         raise ValueError(f"{n} rows of levels need as many ids, losses and token counts")
@@ -165,12 +167,15 @@ def read_shard(
     return footer, Shard(ids, values, columns["loss"], columns["tokens"])
 
 
-def read_sketches(path: Path, shape: tuple[int, int, int], *, index: int, settings: str) -> tuple[Footer, Sketches]:
-    """Read one shard's sketches and compare their checksums.
+def read_sketches(
+    path: Path, block: Block, shape: tuple[int, ...], *, index: int, settings: str
+) -> tuple[Footer, Values]:
+    """Read one shard's sketches of one kind and compare their checksums.
 
     Args:
         path: The file.
-        shape: (L, H, K).
+        block: The kind.
+        shape: Of an example's numbers.
         index: The shard's place in the set.
         settings: Hash of the settings that it was made with.
 
@@ -180,10 +185,12 @@ def read_sketches(path: Path, shape: tuple[int, int, int], *, index: int, settin
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             footer = _footer(file.metadata, index, settings)
-            table = file.read(list(_SKETCH))
-        half, exponents = (_to_numpy(table.column(name), kind) for name, kind in _SKETCH.items())
-        columns = (half.reshape(len(table), *shape), exponents.reshape(len(table), *shape[:2]))
-        for name, column in zip(_SKETCH, columns, strict=True):
+            table = file.read(names := _columns(block))
+        half, exponents = (
+            _to_numpy(table.column(name), kind) for name, kind in zip(names, (np.float16, np.int8), strict=True)
+        )
+        columns = (half.reshape(len(table), *shape), exponents.reshape(len(table), *shape[:-1]))
+        for name, column in zip(names, columns, strict=True):
             if footer.sha256[name] != _of_numbers(column):
                 raise DamagedShard(f"its column {name} is not what was written")
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
@@ -191,14 +198,18 @@ def read_sketches(path: Path, shape: tuple[int, int, int], *, index: int, settin
     return footer, from_half(*columns)
 
 
-def to_half(sketches: Sketches) -> tuple[NDArray[np.float16], NDArray[np.int8]]:
-    """Sketches (n, L, H, K) as float16 numbers and the power of two of each head, (n, L, H)."""
+def _columns(block: Block) -> list[str]:
+    return [_SKETCHES[block], f"{_SKETCHES[block]}_exponent"]
+
+
+def to_half(sketches: Values) -> tuple[NDArray[np.float16], NDArray[np.int8]]:
+    """Sketches (n, …, K) as float16 numbers and the power of two of each head or MLP, (n, …)."""
     largest = np.nan_to_num(np.abs(sketches).max(axis=-1))  # a layer without attention is NaN
     exponents = np.clip(np.frexp(largest)[1], -100, 127).astype(np.int8)
     return np.ldexp(sketches, -exponents.astype(np.int32)[..., None]).astype(np.float16), exponents
 
 
-def from_half(half: NDArray[np.float16], exponents: NDArray[np.int8]) -> Sketches:
+def from_half(half: NDArray[np.float16], exponents: NDArray[np.int8]) -> Values:
     """What :func:`to_half` made, as float32."""
     return np.ldexp(half.astype(np.float32), exponents.astype(np.int32)[..., None])
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
+
+from headprint.base.options import Block
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from headprint.base.shapes import Levels, Losses, Sketches, TokenCounts
+    from headprint.base.shapes import Levels, Losses, TokenCounts, Values
+
+Layout: TypeAlias = Mapping[Block, tuple[int, ...]]
+"""The shape of an example's sketches by kind: (L, H, K) of heads and (L, R) of MLPs, as far as there are any."""
 
 
 class Shard(NamedTuple):
@@ -22,14 +28,15 @@ class Shard(NamedTuple):
         values: (n, L, H) float32 activation levels.
         losses: (n,) float32, mean loss of each example.
         tokens: (n,) int32, supervised tokens of each example.
-        sketches: (n, L, H, K) float32, head gradients along K directions; None if they were not measured.
+        sketches: Gradients along random directions, float32: (n, L, H, K) of ``"heads"`` and (n, L, R) of ``"mlp"``, as
+            far as they were measured.
     """
 
     ids: Sequence[str]
     values: Levels
     losses: Losses
     tokens: TokenCounts
-    sketches: Sketches | None = None
+    sketches: Mapping[Block, Values] = MappingProxyType({})
 
 
 class Shards(Protocol):
@@ -44,14 +51,14 @@ class Shards(Protocol):
         """(L, H)."""
 
     @property
-    def directions(self) -> int:
-        """K, how many numbers of each head's gradient there are; 0 if none."""
+    def layout(self) -> Layout:
+        """The shape of an example's sketches."""
 
     def read(self, index: int) -> Shard:
         """Read one shard, but for its sketches."""
 
-    def read_sketches(self, index: int) -> Sketches:
-        """Read one shard's sketches, (n, L, H, K)."""
+    def read_sketches(self, index: int, block: Block) -> Values:
+        """Read one shard's sketches of one kind of block."""
 
     def read_labels(self, index: int) -> Shard:
         """Read one shard's ids, losses and tokens; its values may be missing."""
@@ -75,19 +82,17 @@ class InMemory:
         return layers, heads
 
     @property
-    def directions(self) -> int:
-        """K of its sketches; 0 if it has none."""
-        return 0 if self.shard.sketches is None else self.shard.sketches.shape[-1]
+    def layout(self) -> Layout:
+        """The shape of an example's sketches."""
+        return {block: numbers.shape[1:] for block, numbers in self.shard.sketches.items()}
 
     def read(self, index: int) -> Shard:
         """Return the shard."""
         return self.shard
 
-    def read_sketches(self, index: int) -> Sketches:
-        """Return its sketches."""
-        if self.shard.sketches is None:
-            raise ValueError("this shard has no sketches")
-        return self.shard.sketches
+    def read_sketches(self, index: int, block: Block) -> Values:
+        """Return its sketches of one kind of block."""
+        return self.shard.sketches[block]
 
     read_labels = read
 
@@ -110,11 +115,11 @@ def take_levels(shards: Shards, examples: NDArray[np.int64]) -> Levels:
     return values
 
 
-def take_sketches(shards: Shards, examples: NDArray[np.int64]) -> Sketches:
+def take_sketches(shards: Shards, examples: NDArray[np.int64], block: Block) -> Values:
     """Read sketches of some examples, as :func:`take_levels`."""
-    sketches = np.empty((len(examples), *shards.shape, shards.directions), dtype=np.float32)
+    sketches = np.empty((len(examples), *shards.layout[block]), dtype=np.float32)
     for index, wanted, rows in _where(shards, examples):
-        sketches[wanted] = shards.read_sketches(index)[rows]
+        sketches[wanted] = shards.read_sketches(index, block)[rows]
     return sketches
 
 

@@ -6,16 +6,18 @@ the shards themselves are the record of what is done: a run that was killed at a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from headprint.base.options import Block
 from headprint.base.run_directory import RunDirectory, RunKind
 from headprint.patterns.storage.manifest import (
     MANIFEST,
     Manifest,
     decisive,
+    layout_of,
     new_manifest,
     read_manifest,
     settings_hash,
@@ -24,10 +26,10 @@ from headprint.patterns.storage.manifest import (
     write_manifest,
 )
 from headprint.patterns.storage.shard_file import SHARD_GLOB, shard_name, write_shard
-from headprint.patterns.storage.shards import Shard
+from headprint.patterns.storage.shards import Layout, Shard
 
 if TYPE_CHECKING:
-    from headprint.base.shapes import Levels, Losses, Sketches, TokenCounts
+    from headprint.base.shapes import Levels, Losses, TokenCounts, Values
 
 PATTERN_SET_RUN = RunKind(
     name="pattern set",
@@ -50,7 +52,7 @@ class PatternSetWriter:
         directory: Made if missing. It may hold a pattern set of the same settings, or nothing.
         layers: L.
         heads: H.
-        directions: K, numbers of each head's gradient; 0 for a set without sketches.
+        layout: The shape of an example's sketches; empty for a set without sketches.
         settings: All that decides the numbers and which examples a shard holds (JSON-able, finite
             numbers). A set is resumed only under equal settings.
         provenance: What else is worth knowing, such as versions (JSON-able, finite numbers). A
@@ -71,15 +73,13 @@ class PatternSetWriter:
         *,
         layers: int,
         heads: int,
-        directions: int = 0,
+        layout: Layout = MappingProxyType({}),
         settings: dict[str, Any],
         provenance: dict[str, Any],
         overwrite: bool = False,
     ) -> None:
         self.directory = Path(directory)
-        fresh = new_manifest(
-            layers=layers, heads=heads, directions=directions, settings=settings, provenance=provenance
-        )
+        fresh = new_manifest(layers=layers, heads=heads, layout=layout, settings=settings, provenance=provenance)
         self._run = RunDirectory(directory, PATTERN_SET_RUN)
         self._run.begin(to_bytes(fresh), decisive(fresh), overwrite=overwrite)
         try:
@@ -104,7 +104,7 @@ class PatternSetWriter:
         values: Levels,
         losses: Losses,
         tokens: TokenCounts,
-        sketches: Sketches | None = None,
+        sketches: Mapping[Block, Values] = MappingProxyType({}),
     ) -> None:
         """Write shard ``index`` whole or not at all.
 
@@ -114,7 +114,7 @@ class PatternSetWriter:
             values: (n, L, H) activation levels.
             losses: (n,) mean loss of each example.
             tokens: (n,) supervised tokens of each example.
-            sketches: (n, L, H, K) of a set with sketches; stored in float16.
+            sketches: n sketches of each kind that the set has; stored in float16.
 
         Raises:
             InputError: The disk is full or not writable; finished shards are kept.
@@ -122,9 +122,9 @@ class PatternSetWriter:
         shape = (self.manifest["layers"], self.manifest["heads"])
         if values.shape[1:] != shape:
             raise ValueError(f"expected levels of shape (n, {shape[0]}, {shape[1]}): {values.shape}")
-        directions = 0 if sketches is None else sketches.shape[-1]
-        if directions != self.manifest["directions"]:
-            raise ValueError(f"expected {self.manifest['directions']} numbers of each head's gradient: {directions}")
+        shapes = {block: numbers.shape[1:] for block, numbers in sketches.items()}
+        if shapes != layout_of(self.manifest):
+            raise ValueError(f"expected sketches of shapes {layout_of(self.manifest)}: {shapes}")
         path, shard = self.directory / shard_name(index), Shard(ids, values, losses, tokens, sketches)
         footer = write_shard(path, shard, index=index, settings=settings_hash(self.manifest))
         self._shards[index] = {"file": path.name, "rows": footer.rows, "sha256": footer.digest}
