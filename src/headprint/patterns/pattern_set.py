@@ -85,7 +85,7 @@ class PatternSet:
             np.asarray(tokens, dtype=np.int32),
             {block: np.asarray(x, dtype=np.float32) for block, x in given.items() if x is not None},
         )
-        columns = (shard.ids, shard.values, shard.losses, shard.tokens, *shard.sketches.values())
+        columns: tuple[Any, ...] = (shard.ids, shard.values, shard.losses, shard.tokens, *shard.sketches.values())
         lengths = [len(column) for column in columns]
         if shard.values.ndim != 3 or len(set(lengths)) != 1:
             raise InputError(
