@@ -54,7 +54,7 @@ def test_command(files, tmp_path, capsys):
     changes = ["--levels=change", "--query-before=query-before", "--pool-before=pool-before"]
     for more in (["--pick=round-robin"], ["--method=random", "--seed=3"], changes, ["--signed", "--method=cosine"]):
         assert run([*files, "--tokens=20", *more]) == 0
-    signed = choose(score(SelectionInputs(query.pattern("none"), pool, signed=True), "cosine"), tokens=20)
+    signed = choose(score(SelectionInputs(query.pattern("signed"), pool, signed=True), "cosine"), tokens=20)
     assert [row["id"] for row in lines(tmp_path / "chosen.jsonl")] == signed.ids
 
 
