@@ -182,7 +182,11 @@ def files(tmp_path, monkeypatch):
 
 def test_command(files, tmp_path, capsys):
     assert run([*files, "d.json", "--total=30"]) == 0
-    assert "math: 20 rows of 30 rows" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert [line.split() for line in shown.splitlines() if line.startswith(("math", "code"))] == [
+        ["math", "0.67", "–", "20", "–", "30"],
+        ["code", "0.33", "–", "10", "–", "30"],
+    ]
     mixed = [json.loads(line) for line in (tmp_path / "mixed.jsonl").read_text().splitlines()]
     assert Counter(row["task"] for row in mixed) == {"math": 20, "code": 10}
     assert run([*files, "--random", "--total=30", "--json"]) == 0
@@ -205,6 +209,7 @@ def test_command_refuses(files, capsys):
         (["d.json", "--total=90"], "math: 60 asked for, 30 available"),
         (["d.json", "--total=9", "--from=cod=code.jsonl"], "did you mean 'code'"),
         (["d.json", "--total=9", "--from=code.jsonl"], "TASK=DATA"),
+        (["d.json", "--total=9", "--set=code=sets"], "give it, too (--model)"),
     ):
         assert run([*files, *more]) == 2
         error = capsys.readouterr().err

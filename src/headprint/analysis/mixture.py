@@ -141,6 +141,7 @@ def mix(
     seed: int = 0,
     oversample: bool = False,
     size: Size | None = None,
+    split: str = "train",
 ) -> Mixed:
     """Draw rows of each task and shuffle them.
 
@@ -155,6 +156,7 @@ def mix(
         oversample: Repeat rows where there are too few.
         size: What a row takes of the budget, such as its tokens; 1 if None. Rows are taken until their
             sizes come nearest to the budget.
+        split: Of a source that has several.
 
     Raises:
         InputError: A task has no source, a source has too few rows, or formats differ.
@@ -165,16 +167,16 @@ def mix(
     format_of: dict[str, tuple[str, ...]] = {}
     for task in filter(budgets.get, budgets):  # tasks with something to take
         source = sources[task]
-        sizes = np.array([size(row) if size else 1 for row in read_rows(source)])
+        sizes = np.array([size(row) if size else 1 for row in read_rows(source, split=split)])
         own = np.random.default_rng([seed, zlib.crc32(task.encode())])
         order = _draw(task, sizes, budgets[task], own, oversample)
         times = Counter(order.tolist())
-        for index, row in enumerate(read_rows(source)):
+        for index, row in enumerate(read_rows(source, split=split)):
             for repeat in range(times.get(index, 0)):
                 mixed.append(_row(task, row, index, repeat, format_of))
         taken[task] = {
             "source": describe(source),
-            "content": fingerprint(source),
+            "content": fingerprint(source, split=split),
             "available": len(sizes),
             "budget": budgets[task],
             "rows": len(order),

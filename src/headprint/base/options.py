@@ -640,8 +640,16 @@ class DecompositionOptions(Options):
     seed: int = option(default=0, min=0, panel="Intervals and nulls", help="Seed of everything random.")
 
 
-class MixOptions(Options):
-    """How weights become rows."""
+class MixOptions(ExtractOptions):
+    """How weights become rows, and the options of :func:`headprint.mix_for`, which finds them."""
+
+    measured: int = option(
+        default=512,
+        min=4,
+        panel="Mixture",
+        metavar="N",
+        help="Rows of each task, at most, whose head gradients are measured.",
+    )
 
     weights: MixtureWeights = option(
         default="shares",

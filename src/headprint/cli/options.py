@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -88,6 +88,12 @@ def takes_options(kind: type[Options], *, leave_out: tuple[str, ...] = ()) -> Ca
         return command
 
     return decorate
+
+
+def said(context: typer.Context, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a command's options that the command line has; the others are at their defaults."""
+    sources = {name: context.get_parameter_source(name) for name in fields}
+    return {name: value for name, value in fields.items() if (at := sources[name]) and at.name == "COMMANDLINE"}
 
 
 def _typer_option(name: str, about: Description) -> Any:

@@ -4,10 +4,12 @@
 (:mod:`.run_directory`), TRL's loop with our callbacks (:mod:`.callbacks`, :mod:`.trainer`). :mod:`.tracker` follows
 activation patterns through any transformers ``Trainer``: at chosen steps (:mod:`.schedule`) it measures held-out rows
 (:mod:`.probes`), or it reads the training batches' own levels out of the training backward (:mod:`.online`).
+:mod:`.heads` trains some attention heads alone, and :mod:`.mixing` makes a target's training file of other tasks' rows.
 """
 
 from headprint.training.fine_tuning import Trained, train
+from headprint.training.mixing import mix_for
 from headprint.training.schedule import Every
 from headprint.training.tracker import PatternTracker
 
-__all__ = ["Every", "PatternTracker", "Trained", "train"]
+__all__ = ["Every", "PatternTracker", "Trained", "mix_for", "train"]

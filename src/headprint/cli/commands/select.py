@@ -21,12 +21,12 @@ CACHE = "headprint-sets"
 """Beside the file that is written: what is extracted along the way."""
 
 _NEEDED = "What some methods need"
-_RARE = ("limit", "placement", "loss", "compute_dtype", "batch_size", "checkpointing", "shard_size", "verify")
+RARE = ("limit", "placement", "loss", "compute_dtype", "batch_size", "checkpointing", "shard_size", "verify")
 _VALUES = 6  # of a column, at most
 _WIDTH = 74
 
 
-@takes_options(SelectOptions, leave_out=_RARE)
+@takes_options(SelectOptions, leave_out=RARE)
 def select(
     query: Annotated[str, typer.Argument(metavar="TARGET", help="The target: rows, a pattern set, or a pattern file.")],
     pool: Annotated[str, typer.Argument(metavar="POOL", help="What to choose from: rows, or a pattern set.")],

@@ -126,9 +126,8 @@ def train(
     """
     with output.working(quiet=quiet, when_interrupted=lambda: _how_to_go_on(out)) as bars:
         given = _given(config)
-        said = {"model": model, "data": data, "eval_data": eval_data, "heads": heads, "heads_from": heads_from}
-        given |= {name: value for name, value in said.items() if value is not None}
-        given |= {name: value for name, value in fields.items() if _said(context, name)}
+        more = {"model": model, "data": data, "eval_data": eval_data, "heads": heads, "heads_from": heads_from}
+        given |= {name: value for name, value in more.items() if value is not None} | options.said(context, fields)
         if "model" not in given or "data" not in given:
             raise InputError("give MODEL and DATA, or a --config that names them")
         given["sft"] = given.get("sft", {}) | _fields(sets)
@@ -150,12 +149,6 @@ def train(
         trained = run(out=out, resume=resume, show_progress=bars, **given)
     if trained.main:
         _tell(trained, json=json, quiet=quiet)
-
-
-def _said(context: typer.Context, name: str) -> bool:
-    """Whether the command line has an option, rather than its default."""
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
 
 
 def _how_to_go_on(out: Path) -> str:

@@ -6,9 +6,6 @@ chosen.rows()
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,7 +22,6 @@ from headprint.base.errors import InputError
 from headprint.base.options import (
     ExtractOptions,
     LoadingOptions,
-    MeasureOptions,
     ScoreOptions,
     SelectOptions,
     described,
@@ -33,14 +29,12 @@ from headprint.base.options import (
     takes_options,
 )
 from headprint.data import ExampleStream, Source, count_rows, describe, fingerprint
+from headprint.measure.caching import cache_folder, settings_like
 from headprint.measure.extraction import extract
 from headprint.patterns import Pattern, PatternSet
 
 FEWEST = 4
 """Rows of a target at least: two for each half, whose agreement says how stable it is."""
-
-_SHARED = (*described(MeasureOptions), "max_length", "overlong", "loss_on")
-"""Settings that rows share with a pattern set that they are compared with."""
 
 
 @takes_options(SelectOptions)
@@ -90,8 +84,8 @@ def select(
         InputError: The input is wrong; the message names the place and the fix.
     """
     sets = {name: each for name, each in (("the pool", pool), ("the query", query)) if isinstance(each, PatternSet)}
-    like = next(iter(sets.values())).provenance if sets else {}
-    chosen = from_keywords(SelectOptions, options, {**{name: like[name] for name in _SHARED if name in like}, **fields})
+    like = settings_like(next(iter(sets.values()))) if sets else {}
+    chosen = from_keywords(SelectOptions, options, like | fields)
     measured = [each for each in (query, pool) if isinstance(each, PatternSet | Pattern)]
     method = chosen.method or default_method(*measured)
     needs = selector_info(method).needs
@@ -183,12 +177,7 @@ class _Making:
         settings["attn_implementation"] = self.options.attn_implementation
         out, started, rows = None, time.perf_counter(), 0
         if self.cache is not None:
-            about = described(ExtractOptions)
-            decided = {name: value for name, value in settings.items() if about[name][1].decides}
-            decided |= {"weights": self._weights, "attn_implementation": settings["attn_implementation"]}
-            key = json.dumps([decided, fingerprint(source, split=self.options.split)], sort_keys=True)
-            name = Path(source).stem if isinstance(source, str | os.PathLike) else "rows"
-            out = Path(self.cache) / f"{name.replace(':', '-')}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+            out = cache_folder(self.cache, source, ExtractOptions(**settings), self._weights)
 
         def count(examples: int, _: int) -> None:
             nonlocal started, rows
