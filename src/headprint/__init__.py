@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from headprint.patterns.pattern_set import load as load
     from headprint.training.fine_tuning import train as train
     from headprint.training.mixing import mix_for as mix_for
+    from headprint.training.selection import explain as explain
     from headprint.training.selection import select as select
     from headprint.training.tracker import PatternTracker as PatternTracker
 
@@ -53,6 +54,7 @@ _lazy, _names = lazy_names(
         "patterns.pattern_set": ["Pattern", "PatternSet", "load"],
         "training.fine_tuning": ["train"],
         "training.mixing": ["mix_for"],
+        "training.selection.explaining": ["explain"],
         "training.selection.from_rows": ["select"],
         "training.tracker": ["PatternTracker"],
     },

@@ -22,6 +22,7 @@ from headprint.cli.commands.compare_answers import compare_answers
 from headprint.cli.commands.decompose import decompose
 from headprint.cli.commands.diff import diff
 from headprint.cli.commands.evaluate import evaluate
+from headprint.cli.commands.explain import explain
 from headprint.cli.commands.extract import extract
 from headprint.cli.commands.ls import ls
 from headprint.cli.commands.mix import mix
@@ -46,7 +47,7 @@ app = typer.Typer(
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Measure": (extract, verify, bench),
     "Look and compare": (ls, show, diff, compare, decompose),
-    "Put to use": (mix, select),
+    "Put to use": (mix, select, explain),
     "Train and test": (train, evaluate, compare_answers, ablate),
     "The whole paper": (study, report),
 }

@@ -49,8 +49,9 @@ def half_heads(inputs: SelectionInputs) -> Values:
 def layer_means(inputs: SelectionInputs) -> Values:
     """A control: the mean of each layer's head gradients, which no longer says which head."""
     gradients = inputs.head_gradients()
-    starts = np.unique(gradients.layers, return_index=True)[1]
-    sizes = np.diff([*starts, len(gradients.layers)])[:, None]
+    layers = np.nonzero(gradients.heads)[0]
+    starts = np.unique(layers, return_index=True)[1]
+    sizes = np.diff([*starts, len(layers)])[:, None]
     return compare(_arranged(gradients.vectors, lambda x: np.add.reduceat(x, starts, axis=1) / sizes), cosine)
 
 

@@ -28,11 +28,13 @@ class HeadGradients(NamedTuple):
 
     Attributes:
         vectors: (Q, P, K) and blocks of (n, P, K): K components for each of the P heads that have a gradient.
-        layers: (P,) the layer of each head, ascending.
+        heads: (L, H) which heads these are.
+        units: (L, H) root mean squares over the pool.
     """
 
     vectors: Vectors
-    layers: NDArray[np.int64]
+    heads: NDArray[np.bool_]
+    units: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,7 @@ class SelectionInputs:
         if self.mean_query:
             queries = queries.mean(axis=0, keepdims=True)
         pool = (scaled(block) for block in self.pool.iter_sketches())
-        return HeadGradients(Vectors(queries, pool), np.nonzero(mask)[0])
+        return HeadGradients(Vectors(queries, pool), mask, unit)
 
     def rows_of_query(self) -> list[dict[str, Any]]:
         """Return the rows of the target.

@@ -64,7 +64,7 @@ def summarize(
     """
     rows = inputs.rows_of_pool() if inputs.pool_rows is not None else []
     chosen = [rows[index] for index in indices] if rows else []
-    columns = [name for name in _TAGS if any(row.get(name) for row in chosen)]
+    columns = [name for name in _TAGS if len({value for row in rows for value in _values(row.get(name))}) > 1]
     by_chance = np.random.default_rng(inputs.seed).permutation(len(inputs.pool))[: len(indices)]
     tokens = inputs.pool.tokens
     return SelectionSummary(

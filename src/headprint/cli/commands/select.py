@@ -18,10 +18,21 @@ if TYPE_CHECKING:
     from headprint.analysis.selection import Selection, SelectionSummary
 
 CACHE = "headprint-sets"
-"""Beside the file that is written: what is extracted along the way."""
+"""Where what is extracted along the way stays."""
+
+CacheOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help=f"Where what is extracted stays, for the next time. \\[default: {CACHE} beside the output]",
+        rich_help_panel=options.OUTPUT_PANEL,
+    ),
+]
 
 _NEEDED = "What some methods need"
 RARE = ("limit", "placement", "loss", "compute_dtype", "batch_size", "checkpointing", "shard_size", "verify")
+"""Options of an extraction that these commands do without."""
+
 _VALUES = 6  # of a column, at most
 _WIDTH = 74
 
@@ -39,14 +50,7 @@ def select(
         str | None,
         typer.Option(metavar="MODEL", help="For rows: the model that is to be trained: directory, hub id, or 'lab'."),
     ] = None,
-    cache: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help=f"Where what is extracted stays, for the next time. \\[default: {CACHE} beside FILE]",
-            rich_help_panel=options.OUTPUT_PANEL,
-        ),
-    ] = None,
+    cache: CacheOption = None,
     pool_rows: Annotated[
         str | None,
         typer.Option(metavar="DATA", help="The rows of a POOL that is a pattern set: write the chosen ones."),
@@ -72,7 +76,7 @@ def select(
 
     output.check_destination(out)
     given = {name: value for name, value in fields.items() if value is not None}
-    sides = {"target": _side(query, load), "pool": _side(pool, output.load_set)}
+    sides = {"target": side_of(query, load), "pool": side_of(pool, output.load_set)}
     for side in sides.values():
         if isinstance(side, str):
             count_rows(side, split=fields["split"])  # a wrong path should not cost loading a model
@@ -121,8 +125,8 @@ def select(
         output.show(*_shown(chosen, summary), f"rows are in {out}, ids and scores in {beside}")
 
 
-def _side(path: str, load: Callable[[Path], Any]) -> Any:
-    """A pattern set or a pattern, if one is there; or else the name of rows."""
+def side_of(path: str, load: Callable[[Path], Any]) -> Any:
+    """Return the pattern set or the pattern that is there, or else the name of rows."""
     from headprint.patterns import holds_manifest
 
     place = Path(path)
@@ -144,7 +148,9 @@ def _shown(chosen: Selection, summary: SelectionSummary) -> list[RenderableType]
 
     assert chosen.basis is not None
     inputs, method, _ = chosen.basis
-    table = Table("", "", "chosen", "pool", box=None, pad_edge=False, header_style="dim")
+    table = Table("", "", box=None, pad_edge=False, header_style="dim")
+    for name in ("chosen", "pool"):
+        table.add_column(name, justify="right")
     for column, shares in summary.shares.items():
         for number, (value, pair) in enumerate(list(shares.items())[:_VALUES]):
             table.add_row(column if not number else "", value[:40], *(f"{share:.0%}" for share in pair))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch import nn
@@ -17,7 +17,7 @@ from torch import nn
 from headprint import models
 from headprint.analysis import selection
 from headprint.analysis.comparability import check_comparable
-from headprint.analysis.selection import Selection, check_gradients, default_method, selector_info
+from headprint.analysis.selection import Needs, Selection, check_gradients, default_method, selector_info
 from headprint.base.errors import InputError
 from headprint.base.options import (
     ExtractOptions,
@@ -83,47 +83,121 @@ def select(
     Raises:
         InputError: The input is wrong; the message names the place and the fix.
     """
-    sets = {name: each for name, each in (("the pool", pool), ("the query", query)) if isinstance(each, PatternSet)}
-    like = settings_like(next(iter(sets.values()))) if sets else {}
-    chosen = from_keywords(SelectOptions, options, like | fields)
-    measured = [each for each in (query, pool) if isinstance(each, PatternSet | Pattern)]
-    method = chosen.method or default_method(*measured)
-    needs = selector_info(method).needs
-    if needs == "gradients":
-        for name, levels in sets.items():
-            check_gradients(name, levels)
-    if isinstance(pool, Pattern):
-        raise InputError("the pool is a single pattern, which has no examples: give its pattern set, or rows")
-    if top and not isinstance(pool, PatternSet) and top > (there := count_rows(pool, split=chosen.split) or top):
-        raise InputError(f"{top:,} examples asked for, and the pool has {there:,}: ask for fewer")
-    if len(measured) < 2:
-        making = _Making(chosen, needs, model, tokenizer, cache, show_progress, sets)
-        model, tokenizer = making.model or model, making.tokenizer
-    target, candidates = query, pool
-    if not isinstance(target, PatternSet | Pattern):
-        query_rows = list(target) if isinstance(target, Iterator) else target
-        target = making.set_of(query_rows)
-    if isinstance(target, PatternSet) and len(target) < FEWEST:
-        raise InputError(f"the target has {len(target)} rows, which say little about it: give at least {FEWEST}")
-    if not isinstance(candidates, PatternSet):
-        pool_rows = list(candidates) if isinstance(candidates, Iterator) else candidates
-        if seconds := making.seconds_per_row * (count_rows(pool_rows, split=chosen.split) or 0):
-            say(f"the pool will take about {_duration(seconds)}, judging by the target")
-        candidates = making.set_of(pool_rows)
-    return selection.select(
-        target,
-        candidates,
-        top=top,
-        tokens=tokens,
-        query_before=query_before,
-        pool_before=pool_before,
+    chosen = from_keywords(SelectOptions, options, {**shared_settings(query, pool), **fields})
+    method = chosen.method or default_method(
+        *(each for each in (query, pool) if isinstance(each, PatternSet | Pattern))
+    )
+    if top and not isinstance(pool, PatternSet | Pattern):
+        there = count_rows(pool, split=chosen.split)
+        if there is not None and top > there:
+            raise InputError(f"{top:,} examples asked for, and the pool has {there:,}: ask for fewer")
+    sides = measured(
+        query,
+        pool,
+        selector_info(method).needs,
+        chosen,
         query_rows=query_rows,
         pool_rows=pool_rows,
         model=model,
         tokenizer=tokenizer,
+        cache=cache,
+        show_progress=show_progress,
+        say=say,
+    )
+    return selection.select(
+        sides.query,
+        sides.pool,
+        top=top,
+        tokens=tokens,
+        query_before=query_before,
+        pool_before=pool_before,
+        query_rows=sides.query_rows,
+        pool_rows=sides.pool_rows,
+        model=sides.model,
+        tokenizer=sides.tokenizer,
         show_progress=show_progress,
         options=from_keywords(ScoreOptions, chosen, {"method": method}),
     )
+
+
+class Sides(NamedTuple):
+    """A target and a pool, ready to be compared.
+
+    Attributes:
+        query: The target.
+        pool: The pool.
+        query_rows: The rows of the target, if they are known.
+        pool_rows: The rows of the pool, likewise.
+        model: The model: loaded, if it had to be.
+        tokenizer: Its tokenizer.
+    """
+
+    query: PatternSet | Pattern
+    pool: PatternSet
+    query_rows: Source | None
+    pool_rows: Source | None
+    model: nn.Module | str | None
+    tokenizer: Any
+
+
+def shared_settings(*sides: Any) -> dict[str, Any]:
+    """Return the settings of the first pattern set among the sides, which rows on another side then share."""
+    levels = next((each for each in sides if isinstance(each, PatternSet)), None)
+    return {} if levels is None else settings_like(levels)
+
+
+def measured(
+    query: PatternSet | Pattern | Source,
+    pool: PatternSet | Source,
+    needs: Needs,
+    options: ExtractOptions,
+    *,
+    query_rows: Source | None = None,
+    pool_rows: Source | None = None,
+    model: nn.Module | str | None = None,
+    tokenizer: Any = None,
+    cache: str | Path | None = None,
+    show_progress: bool = False,
+    say: Callable[[str], None] = lambda line: None,
+) -> Sides:
+    """Make pattern sets of rows, the target's first: it is the smaller one, and says how long the pool will take.
+
+    Args:
+        query: The target.
+        pool: The pool.
+        needs: What is going to be compared.
+        options: How rows are extracted.
+        query_rows: As for :func:`select`, like all that follow.
+        pool_rows: Likewise.
+        model: Likewise.
+        tokenizer: Likewise.
+        cache: Likewise.
+        show_progress: Likewise.
+        say: Likewise.
+
+    Raises:
+        InputError: A set lacks head gradients that are needed, there is no model for rows, it is not that of the sets,
+            or the target is too small.
+    """
+    sets = {name: each for name, each in (("the pool", pool), ("the query", query)) if isinstance(each, PatternSet)}
+    for name, levels in sets.items() if needs == "gradients" else ():
+        check_gradients(name, levels)
+    if isinstance(pool, Pattern):
+        raise InputError("the pool is a single pattern, which has no examples: give its pattern set, or rows")
+    if not (isinstance(query, PatternSet | Pattern) and isinstance(pool, PatternSet)):
+        making = _Making(options, needs, model, tokenizer, cache, show_progress, sets)
+        model, tokenizer = making.model or model, making.tokenizer
+    if not isinstance(query, PatternSet | Pattern):
+        query_rows = list(query) if isinstance(query, Iterator) else query
+        query = making.set_of(query_rows)
+    if isinstance(query, PatternSet) and len(query) < FEWEST:
+        raise InputError(f"the target has {len(query)} rows, which say little about it: give at least {FEWEST}")
+    if not isinstance(pool, PatternSet):
+        pool_rows = list(pool) if isinstance(pool, Iterator) else pool
+        if seconds := making.seconds_per_row * (count_rows(pool_rows, split=options.split) or 0):
+            say(f"the pool will take about {_duration(seconds)}, judging by the target")
+        pool = making.set_of(pool_rows)
+    return Sides(query, pool, query_rows, pool_rows, model, tokenizer)
 
 
 class _Making:
@@ -137,8 +211,8 @@ class _Making:
 
     def __init__(
         self,
-        options: SelectOptions,
-        needs: selection.Needs,
+        options: ExtractOptions,
+        needs: Needs,
         model: nn.Module | str | None,
         tokenizer: Any,
         cache: str | Path | None,

@@ -80,7 +80,7 @@ def running(inputs: SelectionInputs) -> Iterator[Running]:
     """
     target, pool = inputs.rows_of_query(), inputs.rows_of_pool()
     model, tokenizer = models.resolve(inputs.required_model(), inputs.tokenizer)
-    read = _reader(model, tokenizer, inputs.pool.provenance)
+    read = reader(model, tokenizer, inputs.pool.provenance)
     examples = read(pool)
     if len(examples) != len(inputs.pool):
         raise InputError(
@@ -91,9 +91,15 @@ def running(inputs: SelectionInputs) -> Iterator[Running]:
         yield Running(model, tokenizer, read(target), examples, inputs.show_progress)
 
 
-def _reader(
+def reader(
     model: nn.Module, tokenizer: Any, provenance: Mapping[str, Any]
 ) -> Callable[[list[dict[str, Any]]], list[Example]]:
-    """Tokenisation by the settings that a pattern set was extracted with."""
+    """Return the function that turns rows into examples by the settings that a pattern set was extracted with.
+
+    Args:
+        model: Sets what a row may hold.
+        tokenizer: Its tokenizer; None for pre-tokenised rows.
+        provenance: Of the pattern set.
+    """
     settings = {"loss_on": provenance.get("loss_on", "auto"), "max_length": provenance.get("max_length")}
     return lambda rows: list(ExampleStream(rows, tokenizer, **settings, **models.limits(model)))
