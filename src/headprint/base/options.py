@@ -104,7 +104,7 @@ EMBEDDING_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 """What embeds rows unless another model is named."""
 
 METHOD_NAMES = (
-    "head-gradient, correlation, cosine, signed-levels; bm25, tf-idf, token-overlap, embeddings; "
+    "head-gradient, head-gradient-mlp, correlation, cosine, signed-levels; bm25, tf-idf, token-overlap, embeddings; "
     "rds+, perplexity, ifd, target-selects, less; random, random-by-source, length-matched, longest; "
     "shuffled-heads, half-heads, layer-means"
 )

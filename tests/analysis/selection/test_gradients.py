@@ -55,6 +55,34 @@ def test_scores_are_cosines_of_scaled_gradients(mean: bool, absent: bool) -> Non
     np.testing.assert_allclose(found, plain(query, pool, mean=mean), atol=1e-6)  # float32
 
 
+def with_mlps(levels: PatternSet, seed: int, size: int = 6) -> PatternSet:
+    """The set with gradients of MLPs of very different sizes, and one layer without an MLP."""
+    rng = np.random.default_rng(seed)
+    mlps = rng.standard_normal((len(levels), LAYERS, size)) * np.exp(3 * np.arange(LAYERS))[:, None]
+    mlps[:, 2] = np.nan
+    parts = levels.values, levels.ids, levels.losses, levels.tokens, levels.provenance, levels.sketches
+    return PatternSet(*parts, mlps.astype(np.float32))
+
+
+def test_mlps_stand_beside_heads() -> None:
+    query, pool = with_mlps(gradients(4, 1), 3), with_mlps(gradients(9, 2), 4)
+    columns = []
+    for layer in range(LAYERS):
+        for head in range(HEADS):
+            columns.append([each.sketches[:, layer, head].astype(float) for each in (query, pool)])
+        if layer != 2:
+            columns.append([each.mlp_sketches[:, layer].astype(float) for each in (query, pool)])
+    scaled = [[x / np.sqrt((pair[1] ** 2).mean()) for x in pair] for pair in columns]
+    q, p = (np.concatenate([pair[side] for pair in scaled], axis=1) for side in (0, 1))
+    expected = [[one @ other / np.sqrt((one @ one) * (other @ other)) for other in p] for one in q]
+    found = score(SelectionInputs(query, pool), "head-gradient-mlp").values
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    alone = score(SelectionInputs(query, pool), "head-gradient").values
+    np.testing.assert_allclose(alone, plain(query, pool, mean=False), atol=1e-6)
+    with pytest.raises(InputError, match=r"the pool has no gradients of MLPs: extract it with .*--blocks heads,mlp"):
+        select(query, gradients(9, 2), top=1, method="head-gradient-mlp")
+
+
 def heads_of(levels: PatternSet, heads: list[int]) -> PatternSet:
     """The set with only some heads, which are those of one layer then."""
     rows = len(levels)

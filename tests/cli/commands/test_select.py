@@ -139,6 +139,15 @@ def test_from_rows_to_rows(model, rows, tmp_path, monkeypatch, capsys):
     assert [row["id"] for row in lines(tmp_path / "chosen.jsonl")] == expected.ids
 
 
+def test_mlps_are_extracted_where_they_are_compared(model, rows, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    command = [str(rows / "target.jsonl"), str(rows / "pool.jsonl"), f"--model={model}", "--top=4", "--sketch=2"]
+    assert run(["select", *command, "--method=head-gradient-mlp", "--out=chosen.jsonl", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["method"] == "head-gradient-mlp"
+    (made,) = (tmp_path / "headprint-sets").glob("pool-*")
+    assert headprint.load(made).mlp_sketches.shape == (14, 3, 2)
+
+
 def test_methods_that_read_rows_extract_nothing(model, rows, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(Engine, "run", None)

@@ -11,6 +11,7 @@ command line then know its name.
 from headprint.analysis.selection.choosing import PICKS, Basis, Selection, choose, default_method, select
 from headprint.analysis.selection.inputs import SelectionInputs, check_gradients
 from headprint.analysis.selection.registry import (
+    MEASURED,
     SELECTORS,
     Cost,
     Needs,
@@ -25,6 +26,7 @@ from headprint.analysis.selection.similarity import Vectors
 from headprint.analysis.selection.summary import SelectionSummary, split_half
 
 __all__ = [
+    "MEASURED",
     "PICKS",
     "SELECTORS",
     "Basis",

@@ -236,8 +236,8 @@ def _diverse(
     order: Iterator[int], inputs: SelectionInputs, method: str, top: int | None, weight: float
 ) -> Iterator[int]:
     """Reorder the best rows, of which there are :data:`CANDIDATES` for each that is wanted."""
-    if (needs := selector_info(method).needs) == "gradients":
-        blocks = inputs.head_gradients().vectors.pool
+    if (needs := selector_info(method).needs) in ("gradients", "mlp-gradients"):
+        blocks = inputs.gradients().vectors.pool
     elif needs == "levels":
         blocks = inputs.level_vectors().pool
     else:

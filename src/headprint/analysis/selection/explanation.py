@@ -59,9 +59,9 @@ def explain_heads(inputs: SelectionInputs, row: str) -> HeadContributions:
         hint = did_you_mean(row, inputs.pool.ids, otherwise="give a row's id, or its number if rows have none")
         raise InputError(f"the pool has no row {row!r}: {hint}")
     scores = head_gradient(inputs)[0]
-    gradients = inputs.head_gradients()
+    gradients = inputs.gradients()
     (found,) = inputs.pool[[row]].sketches
-    (target,), heads = gradients.vectors.queries, gradients.heads
+    (target,), heads = gradients.vectors.queries, gradients.present
     own = found[heads] / gradients.units[heads][:, None]
     length = np.linalg.norm(target) * np.linalg.norm(own)
     values, directions = np.full(heads.shape, np.nan), np.zeros(found.shape)

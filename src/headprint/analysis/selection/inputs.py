@@ -12,7 +12,7 @@ from headprint.analysis.comparability import check_comparable
 from headprint.analysis.selection.rows import rows_of
 from headprint.analysis.selection.similarity import Vectors
 from headprint.base.errors import InputError, did_you_mean
-from headprint.base.options import EMBEDDING_MODEL, SelectionLevels, TuningOptions, american
+from headprint.base.options import EMBEDDING_MODEL, Block, SelectionLevels, TuningOptions, american
 from headprint.data import Source, read_rows
 from headprint.patterns import Pattern, PatternSet, reading_of, shared_heads
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from headprint.base.shapes import Values
 
 
-class HeadGradients(NamedTuple):
-    """Head gradients of queries and pool, in comparable units.
+class Gradients(NamedTuple):
+    """Gradients of one kind of block, heads or MLPs, in comparable units.
 
     Attributes:
-        vectors: (Q, P, K) and blocks of (n, P, K): K components for each of the P heads that have a gradient.
-        heads: (L, H) which heads these are.
-        units: (L, H) root mean squares over the pool.
+        vectors: (Q, P, K) and blocks of (n, P, K): K components for each of the P blocks that have a gradient.
+        present: (L, H) or, of MLPs, (L,): which blocks these are.
+        units: Of the same shape, root mean squares over the pool.
     """
 
     vectors: Vectors
-    heads: NDArray[np.bool_]
+    present: NDArray[np.bool_]
     units: NDArray[np.float64]
 
 
@@ -135,41 +135,47 @@ class SelectionInputs:
 
         return Vectors((queries - shift) / unit, pool())
 
-    def head_gradients(self) -> HeadGradients:
-        """Return the sketches of head gradients, each head in units of its root mean square over the pool.
+    def gradients(self, block: Block = "heads") -> Gradients:
+        """Return the sketches of gradients, each head or MLP in units of its root mean square over the pool.
 
         That unit does what Adam does to an update: heads whose gradients are large everywhere do not drown the others.
-        Heads that have no gradient in any example are left out. The mean over queries is that of their gradients, which
-        is the gradient of their mean loss.
+        Blocks that have no gradient in any example are left out. The mean over queries is that of their gradients,
+        which is the gradient of their mean loss.
+
+        Args:
+            block: Whose gradients.
 
         Raises:
             InputError: A set has no sketches, their directions differ, or a number of an example is missing.
         """
-        query = self.query
+        query, pool = self.query, self.pool
         if not isinstance(query, PatternSet):
             raise InputError("head gradients are compared with examples: give the query as a pattern set")
-        for name, levels in (("the query", query), ("the pool", self.pool)):
-            check_gradients(name, levels)
-        made = [(each.directions, each.provenance.get("sketch_seed")) for each in (query, self.pool)]
+        for name, levels in (("the query", query), ("the pool", pool)):
+            check_gradients(name, levels, block)
+        made = [(each.layout[block][-1], each.provenance.get("sketch_seed")) for each in (query, pool)]
         if made[0] != made[1]:
-            told = " and ".join(f"{size} with seed {seed}" for size, seed in made)
-            raise InputError(f"the directions of query and pool differ ({told}): extract both with one sketch and seed")
-        if query.shape[1:] != self.pool.shape[1:]:
-            raise InputError(f"shapes differ: {query.shape[1:]} and {self.pool.shape[1:]} (layers, heads)")
-        squares = sum((block.astype(np.float64) ** 2).sum(axis=0).mean(axis=-1) for block in self.pool.iter_sketches())
-        unit = np.sqrt(squares / len(self.pool))
-        if not (mask := unit > 0).any():  # NaN, a layer without attention, is not
+            both = " and ".join(f"{size} with seed {seed}" for size, seed in made)
+            raise InputError(f"the directions of query and pool differ ({both}): extract both with one sketch and seed")
+        if query.shape[1:] != pool.shape[1:]:
+            raise InputError(f"shapes differ: {query.shape[1:]} and {pool.shape[1:]} (layers, heads)")
+
+        def sketches(of: PatternSet) -> Iterator[Values]:
+            return (shard[block] for shard in of.iter_block_sketches())
+
+        squares = sum((part.astype(np.float64) ** 2).sum(axis=0).mean(axis=-1) for part in sketches(pool))
+        units = np.sqrt(squares / len(pool))
+        if not (present := units > 0).any():  # NaN, a layer without attention, is not
             raise InputError("no head has a gradient in any example of the pool: check the model's loss")
 
-        def scaled(block: Values) -> Values:
-            vectors: Values = block[:, mask] / unit[mask, None]
+        def scaled(part: Values) -> Values:
+            vectors: Values = part[:, present] / units[present, None]
             return vectors
 
-        queries = np.concatenate([scaled(block) for block in query.iter_sketches()])
+        queries = np.concatenate([scaled(part) for part in sketches(query)])
         if self.mean_query:
             queries = queries.mean(axis=0, keepdims=True)
-        pool = (scaled(block) for block in self.pool.iter_sketches())
-        return HeadGradients(Vectors(queries, pool), mask, unit)
+        return Gradients(Vectors(queries, map(scaled, sketches(pool))), present, units)
 
     def rows_of_query(self) -> list[dict[str, Any]]:
         """Return the rows of the target.
@@ -222,14 +228,20 @@ class SelectionInputs:
         return pattern if before is None else pattern - before.pattern(reading)
 
 
-def check_gradients(name: str, levels: PatternSet) -> None:
-    """Refuse a set without head gradients.
+def check_gradients(name: str, levels: PatternSet, block: Block = "heads") -> None:
+    """Refuse a set without the sketches of a kind of block.
 
     Raises:
         InputError: It has none.
     """
-    if not levels.directions:
-        raise InputError(f"{name} has no head gradients: extract it with sketch=K (--sketch K)")
+    if block not in levels.layout:
+        raise InputError(f"{name} has no {_EXTRACTED[block]}")
+
+
+_EXTRACTED: dict[Block, str] = {
+    "heads": "head gradients: extract it with sketch=K (--sketch K)",
+    "mlp": "gradients of MLPs: extract it with sketch=K and blocks='heads,mlp' (--sketch K --blocks heads,mlp)",
+}
 
 
 class _Blocks:

@@ -12,9 +12,12 @@ if TYPE_CHECKING:
     from headprint.analysis.selection.inputs import SelectionInputs
     from headprint.base.shapes import Values
 
-Needs: TypeAlias = Literal["nothing", "levels", "gradients", "rows", "model"]
-"""What a selector reads of its inputs beside names and token counts: levels, sketches of head gradients, rows, or rows
-and a model. What reads no pattern set needs no extraction."""
+Needs: TypeAlias = Literal["nothing", "levels", "gradients", "mlp-gradients", "rows", "model"]
+"""What a selector reads of its inputs beside names and token counts: levels, sketches of head gradients, of MLPs as
+well, rows, or rows and a model."""
+
+MEASURED: tuple[Needs, ...] = ("levels", "gradients", "mlp-gradients")
+"""What only an extraction gives; methods that need something else can do without one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +90,7 @@ SELECTORS: Registry[Selector] = Registry(
     "selection method",
     {
         "head-gradient": f"{_HERE}.gradients:head_gradient",
+        "head-gradient-mlp": f"{_HERE}.gradients:head_gradient_mlp",
         "shuffled-heads": f"{_HERE}.gradients:shuffled_heads",
         "half-heads": f"{_HERE}.gradients:half_heads",
         "layer-means": f"{_HERE}.gradients:layer_means",

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from headprint.analysis.selection.inputs import SelectionInputs
-from headprint.analysis.selection.registry import selector_info
+from headprint.analysis.selection.registry import MEASURED, selector_info
 from headprint.analysis.selection.rows import SOURCES, text_of
 from headprint.analysis.selection.scoring import ScoreMatrix, score
 from headprint.base.errors import InputError
@@ -95,7 +95,7 @@ def split_half(inputs: SelectionInputs, method: str, scores: ScoreMatrix) -> flo
         return None
     if len(scores.values) > 1:
         one, other = (replace(scores, values=scores.values[half]).mean() for half in halves)
-    elif selector_info(method).needs in ("levels", "gradients") and isinstance(inputs.query, PatternSet):
+    elif selector_info(method).needs in MEASURED and isinstance(inputs.query, PatternSet):
         one, other = (score(_only(inputs, half), method).mean() for half in halves)
     else:
         return None

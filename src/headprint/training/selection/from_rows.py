@@ -17,9 +17,10 @@ from torch import nn
 from headprint import models
 from headprint.analysis import selection
 from headprint.analysis.comparability import check_comparable
-from headprint.analysis.selection import Needs, Selection, check_gradients, default_method, selector_info
+from headprint.analysis.selection import MEASURED, Needs, Selection, check_gradients, default_method, selector_info
 from headprint.base.errors import InputError
 from headprint.base.options import (
+    Block,
     ExtractOptions,
     LoadingOptions,
     ScoreOptions,
@@ -35,6 +36,8 @@ from headprint.patterns import Pattern, PatternSet
 
 FEWEST = 4
 """Rows of a target at least: two for each half, whose agreement says how stable it is."""
+
+_BLOCKS: dict[Needs, tuple[Block, ...]] = {"gradients": ("heads",), "mlp-gradients": ("heads", "mlp")}
 
 
 @takes_options(SelectOptions)
@@ -180,8 +183,9 @@ def measured(
             or the target is too small.
     """
     sets = {name: each for name, each in (("the pool", pool), ("the query", query)) if isinstance(each, PatternSet)}
-    for name, levels in sets.items() if needs == "gradients" else ():
-        check_gradients(name, levels)
+    for name, levels in sets.items():
+        for block in _BLOCKS.get(needs, ()):
+            check_gradients(name, levels, block)
     if isinstance(pool, Pattern):
         raise InputError("the pool is a single pattern, which has no examples: give its pattern set, or rows")
     if not (isinstance(query, PatternSet | Pattern) and isinstance(pool, PatternSet)):
@@ -219,7 +223,7 @@ class _Making:
         show_progress: bool,
         sets: dict[str, PatternSet],
     ) -> None:
-        self.options, self.measures, self.gradients = options, needs in ("levels", "gradients"), needs == "gradients"
+        self.options, self.needs, self.measures = options, needs, needs in MEASURED
         self.cache, self.show_progress, self.seconds_per_row = cache, show_progress, 0.0
         if model is None and tokenizer is None:
             what = "are measured with a model" if self.measures else "are counted in a model's tokens"
@@ -247,7 +251,9 @@ class _Making:
     def _extracted(self, source: Source) -> PatternSet:
         settings = self.options.keywords(ExtractOptions)
         settings = {name: value for name, value in settings.items() if name not in described(LoadingOptions)}
-        settings["sketch"] = (settings["sketch"] or 0) if self.gradients else None
+        settings["sketch"] = (settings["sketch"] or 0) if self.needs in _BLOCKS else None
+        if self.needs == "mlp-gradients":
+            settings["blocks"] = "heads,mlp"
         settings["attn_implementation"] = self.options.attn_implementation
         out, started, rows = None, time.perf_counter(), 0
         if self.cache is not None:
