@@ -145,7 +145,18 @@ def test_mlps_are_extracted_where_they_are_compared(model, rows, tmp_path, monke
     assert run(["select", *command, "--method=head-gradient-mlp", "--out=chosen.jsonl", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["method"] == "head-gradient-mlp"
     (made,) = (tmp_path / "headprint-sets").glob("pool-*")
-    assert headprint.load(made).mlp_sketches.shape == (14, 3, 2)
+    assert headprint.load(made).mlp_sketches.shape[:2] == (14, 3)
+
+
+def test_rows_are_measured_as_the_set_on_the_other_side(model, rows, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    target, pool = (str(rows / f"{name}.jsonl") for name in ("target", "pool"))
+    settings = ["--sketch=4", "--sketch-seed=7", "--max-length=20", "--loss-on=all"]
+    assert run(["extract", str(model), pool, "--out=set", *settings, "--quiet"]) == 0
+    assert run(["select", target, "set", f"--model={model}", "--top=4", "--out=chosen.jsonl", "--quiet"]) == 0
+    (made,) = (tmp_path / "headprint-sets").glob("target-*")
+    origin = headprint.load(made).provenance
+    assert [origin[name] for name in ("sketch", "sketch_seed", "max_length", "loss_on")] == [4, 7, 20, "all"]
 
 
 def test_methods_that_read_rows_extract_nothing(model, rows, tmp_path, monkeypatch, capsys):

@@ -22,6 +22,7 @@ _AROUND = 3  # tokens of context on either side
 
 @takes_options(ExtractOptions, leave_out=RARE)
 def explain(
+    context: typer.Context,
     row: Annotated[str, typer.Argument(metavar="ROW", help="Id of a row of the pool; its number, if rows have none.")],
     query: Annotated[str, typer.Argument(metavar="TARGET", help="The target: rows, or a pattern set.")],
     pool: Annotated[str, typer.Argument(metavar="POOL", help="The pool that the row is of: rows, or a pattern set.")],
@@ -40,7 +41,7 @@ def explain(
 ) -> None:
     """Say which heads, and which tokens, make a row of a pool useful for a target."""
     output.check_destination(plot)
-    given = {name: value for name, value in fields.items() if value is not None}
+    given = options.said(context, fields)  # the rest is as in the pattern sets, where there are some
     with output.working(quiet=quiet) as bars:
         from headprint.training.selection import explain as run
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headprint.base.options import SelectOptions
+from headprint.base.options import ScoreOptions, SelectOptions
 from headprint.cli import options, output
 from headprint.cli.options import takes_options
 
@@ -39,6 +39,7 @@ _WIDTH = 74
 
 @takes_options(SelectOptions, leave_out=RARE)
 def select(
+    context: typer.Context,
     query: Annotated[str, typer.Argument(metavar="TARGET", help="The target: rows, a pattern set, or a pattern file.")],
     pool: Annotated[str, typer.Argument(metavar="POOL", help="What to choose from: rows, or a pattern set.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="JSONL to write.", rich_help_panel=options.OUTPUT_PANEL)],
@@ -75,7 +76,7 @@ def select(
     from headprint.patterns import load
 
     output.check_destination(out)
-    given = {name: value for name, value in fields.items() if value is not None}
+    given = options.said(context, fields)  # the rest is as in the pattern sets, where there are some
     sides = {"target": side_of(query, load), "pool": side_of(pool, output.load_set)}
     for side in sides.values():
         if isinstance(side, str):
@@ -111,7 +112,7 @@ def select(
         "pool": pool,
         "pool_size": len(inputs.pool),
         "model": model,
-        **SelectOptions(**given).settings(),
+        **SelectOptions(**fields).keywords(ScoreOptions),
         "method": method,
         "chosen": len(chosen.ids),
         "tokens": chosen.tokens,
