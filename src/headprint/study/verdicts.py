@@ -64,6 +64,7 @@ class Evidence:
         paper: The paper's own.
         control: Whether the positive control shows an effect; None where the experiment has none.
         meanings: What some verdicts mean here, where the numbers allow to say more than the claim's own meanings.
+        seeds: Behind the exhibit, where it has not all seeds of the study.
     """
 
     checks: Sequence[Check] = ()
@@ -72,6 +73,7 @@ class Evidence:
     paper: str | None = None
     control: bool | None = None
     meanings: Mapping[Verdict, str] = dataclasses.field(default_factory=dict)
+    seeds: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -83,6 +83,5 @@ class Chapter(Generic[ExhibitT]):
             return None
         evidence = Evidence() if exhibit is None else self.claim.evidence(exhibit)
         meanings, is_question = self.claim.meanings, self.claim.is_question
-        return concluded(
-            self.name, self.claim.text, evidence, seeds=len(seeds), meanings=meanings, is_question=is_question
-        )
+        count = len(seeds) if evidence.seeds is None else evidence.seeds
+        return concluded(self.name, self.claim.text, evidence, seeds=count, meanings=meanings, is_question=is_question)

@@ -248,11 +248,17 @@ def over_seeds(seeds: Sequence[int]) -> str:
     return "One seed." if len(seeds) == 1 else f"{len(seeds)} seeds, paired; intervals: Student's t, 95 %."
 
 
-def works(exhibit: Exhibit | None) -> bool | None:
-    """Whether the positive control shows an effect; None without a calibration."""
-    if exhibit is None or exhibit.e1.p is None:
+def control_works(table: CalibrationTable) -> bool | None:
+    """Whether the positive control shows an effect."""
+    return None if table.p is None else table.p <= CHANCE and (value_of(table.control) or 0.0) > 0
+
+
+def control_of(planned: Sequence[Planned], cache: Cache) -> bool | None:
+    """Whether the positive control of the same runs shows an effect; None if it was not made."""
+    own = [Planned(each.run, jobs) for each in planned if (jobs := plan(each.run))]
+    if not own or not all(cache.has(job) for each in own for job in each.jobs.values()):
         return None
-    return exhibit.e1.p <= CHANCE and (value_of(exhibit.e1.control) or 0.0) > 0
+    return control_works(collect(own, cache).e1)
 
 
 def _evidence(exhibit: Exhibit) -> Shown:
@@ -263,7 +269,8 @@ def _evidence(exhibit: Exhibit) -> Shown:
         f"(p = {number(table.p, 3)})"
     )
     return Shown(
-        checks=[Check(text, works(exhibit))],
+        seeds=len(table.seeds),
+        checks=[Check(text, control_works(table))],
         here=f"{len(passing)} of {len(table.targets)} targets pass{': ' + listed(passing) if passing else ''}; {text}.",
     )
 

@@ -171,6 +171,7 @@ def _evidence(exhibit: Exhibit) -> Shown:
     found = exhibit.lds.predictions
     checks = [Check(f"{each.method}: {written(each.mean)}", judged(each.mean)) for each in found]
     return Shown(
+        seeds=len(exhibit.lds.seeds),
         checks=checks,
         here=f"Over {exhibit.lds.mixtures} mixtures, {found[0].method} predicts best ({written(found[0].mean)}).",
     )

@@ -14,7 +14,7 @@ from headprint.base.files import read_json, read_json_lines, write_json, write_j
 from headprint.study.chapters.chapter import Chapter, Claim, Jobs, Planned, View
 from headprint.study.chapters.common import distinct, where
 from headprint.study.chapters.evidence import statistics
-from headprint.study.chapters.evidence.calibration import over_seeds, runs
+from headprint.study.chapters.evidence.calibration import control_of, over_seeds, runs
 from headprint.study.chapters.evidence.costs import Cost, costs_of
 from headprint.study.chapters.evidence.scoring import SCORES, Scores
 from headprint.study.chapters.evidence.settings import Evidence
@@ -163,7 +163,19 @@ class DecileSign:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class SelectionTable:
-    """Every selection, every method, deciles, and costs."""
+    """Every selection, every method, deciles, and costs.
+
+    Attributes:
+        title: Heading.
+        rows: Trials.
+        methods: Over both pools, then of each.
+        deciles: Trials of deciles.
+        signs: Whether deciles are in order.
+        costs: Of scoring the pool for one target, means over targets and seeds.
+        targets: On which methods were compared.
+        seeds: That it was run with.
+        control: Whether the positive control of the calibration shows an effect; None without one.
+    """
 
     title: str = "Rows selected from a pool first, at equal tokens and steps"
     rows: list[SelectedRow]
@@ -173,6 +185,7 @@ class SelectionTable:
     costs: list[Cost]
     targets: list[str]
     seeds: list[int]
+    control: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -277,6 +290,7 @@ def collect(planned: Sequence[Planned], cache: Cache) -> Exhibit:
         costs=_mean_costs(costs),
         targets=distinct(rows, "target"),
         seeds=distinct(rows, "seed"),
+        control=control_of(planned, cache),
     )
     return Exhibit(e4=table)
 
@@ -483,7 +497,9 @@ def _evidence(exhibit: Exhibit) -> Shown:
         return Shown()
     best = max(rows, key=lambda each: each.gain.value or 0.0)
     return Shown(
+        seeds=len(exhibit.e4.seeds),
         checks=checks,
+        control=exhibit.e4.control,
         here=f"{best.method} helps most: {written(best.gain, 3, signed=True)} log units below random rows, lower in "
         f"{number(best.wins, percent=True)} of {best.cells} cells.",
     )

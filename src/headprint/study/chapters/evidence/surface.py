@@ -13,7 +13,7 @@ from headprint.base.files import read_json, write_json
 from headprint.study.chapters.chapter import Chapter, Claim, Jobs, Planned, View
 from headprint.study.chapters.common import distinct, where
 from headprint.study.chapters.evidence import statistics
-from headprint.study.chapters.evidence.calibration import runs
+from headprint.study.chapters.evidence.calibration import control_of, runs
 from headprint.study.chapters.evidence.scoring import Scores
 from headprint.study.chapters.evidence.settings import Evidence
 from headprint.study.chapters.evidence.trials import Trials, basics, outcome, read_trial
@@ -112,13 +112,23 @@ class SurfaceArm:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class SurfaceTable:
-    """Every mixture of every target."""
+    """Every mixture of every target.
+
+    Attributes:
+        title: Heading.
+        rows: Trials.
+        arms: Computed mixtures.
+        basics: Names of the tasks that are mixed.
+        seeds: That it was run with.
+        control: Whether the positive control of the calibration shows an effect; None without one.
+    """
 
     title: str = "Computed mixtures of the basic tasks among random ones"
     rows: list[SurfaceRow]
     arms: list[SurfaceArm]
     basics: list[str]
     seeds: list[int]
+    control: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -208,7 +218,10 @@ def collect(planned: Sequence[Planned], cache: Cache) -> Exhibit:
         for target in given.surface.targets
         for arm in ARMS
     ]
-    return Exhibit(e3=SurfaceTable(rows=rows, arms=arms, basics=names, seeds=distinct(rows, "seed")))
+    table = SurfaceTable(
+        rows=rows, arms=arms, basics=names, seeds=distinct(rows, "seed"), control=control_of(planned, cache)
+    )
+    return Exhibit(e3=table)
 
 
 def _arm(rows: Sequence[SurfaceRow], arm: str, names: Sequence[str]) -> SurfaceArm:
@@ -314,7 +327,12 @@ def _evidence(exhibit: Exhibit) -> Shown:
         )
         for each in arms
     ]
-    return Shown(checks=checks, here=f"Shares by head gradients: {listed(check.text for check in checks)}.")
+    return Shown(
+        seeds=len(exhibit.e3.seeds),
+        checks=checks,
+        here=f"Shares by head gradients: {listed(check.text for check in checks)}.",
+        control=exhibit.e3.control,
+    )
 
 
 CHAPTER = Chapter(

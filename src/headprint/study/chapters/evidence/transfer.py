@@ -214,7 +214,9 @@ def _evidence(exhibit: Exhibit) -> Shown:
         text = f"{each.method}: {written(each.mean)}, p = {number(each.holm, 3)} after Holm"
         checks.append(Check(text, holds))
     best = table.predictions[0]
-    return Shown(checks=checks, here=f"The best predictor is {best.method} ({written(best.mean)}).")
+    return Shown(
+        seeds=len(table.seeds), checks=checks, here=f"The best predictor is {best.method} ({written(best.mean)})."
+    )
 
 
 CHAPTER = Chapter(
