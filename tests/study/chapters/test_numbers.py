@@ -173,7 +173,7 @@ def test_step_1_takes_the_rows_once_in_the_steps_that_all_arms_take(found: Any, 
     table = found["mixture"].table2
     gradient = next(fit for fit in found["composition"].fig4.fits if (fit.method, fit.reading) == ("nnls", "gradient"))
     (by_gradients,) = [row for row in table.rows if row.arm == "gradients"]
-    fitted = {task: weight.value for task, weight in gradient.decomposition.weights.items()}
+    fitted = {task: weight.value for task, weight in gradient.decomposition.mixture.shares.items()}
     assert by_gradients.weights == pytest.approx(fitted, abs=1e-12)
     (row,) = [row for row in table.rows if row.arm == "mixture"]
     chosen = own.chapters["mixture"][0].jobs["math_code", "mixture", "0", "choice"]

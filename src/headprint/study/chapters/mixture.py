@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from pydantic.dataclasses import dataclass
 
 from headprint.base.errors import InputError
 from headprint.base.files import read_json, read_json_lines, write_json, write_json_lines
+from headprint.base.options import MixtureWeights
 from headprint.study.bounds import Count, Distinct
 from headprint.study.chapters.arms import (
     RANDOM,
@@ -58,11 +59,12 @@ class Mixtures(TwoSteps):
 
     Attributes:
         rows: Step 1 of every arm has the supervised tokens of so many rows, equally many of each basic task.
-        arms: What step 1 is, all in shares of its tokens. ``mixture``, ``rates`` and ``gradients``: the shares of the
-            decomposition (nnls) of ΔAP, of ΔAP / AP, and of head gradients; ``random``: rows drawn from all basic tasks
-            alike; ``uniform``: equal shares; ``permuted``: the mixture's shares handed to other tasks at random;
-            ``named``, the positive control: the target's ``parts`` in equal shares; ``longer``: the target's own rows
-            again.
+        arms: What step 1 is, all in shares of its tokens. ``mixture``, ``rates`` and ``gradients``: by decompositions
+            (nnls) of ΔAP, of ΔAP / AP, and of head gradients; ``random``: rows drawn from all basic tasks alike;
+            ``uniform``: equal shares; ``permuted``: the mixture's shares handed to other tasks at random; ``named``,
+            the positive control: the target's ``parts`` in equal shares; ``longer``: the target's own rows again.
+        weights: Of a decomposition: ``shares``, drawn towards equal ones as far as the rows leave them open, or
+            ``fit``, its weights as they are, as in the paper.
         permutations: Draws of the arm ``permuted`` in each seed.
     """
 
@@ -70,6 +72,7 @@ class Mixtures(TwoSteps):
     arms: Distinct[Arm] = field(
         default_factory=lambda: ["random", "uniform", "mixture", "gradients", "permuted", "named"]
     )
+    weights: MixtureWeights = "shares"
     permutations: Count = 3
 
     def check(self, config: BaseConfig) -> None:
@@ -136,6 +139,7 @@ def mixture(
     target: str,
     basis: list[str],
     rows: int,
+    fitted: MixtureWeights,
     seed: int,
     arm: Arm,
     parts: list[str],
@@ -163,7 +167,7 @@ def mixture(
         sources = {target: list(read_json_lines(needs["target"] / "train.jsonl"))}
         weights = {target: 1.0}
     else:
-        weights, note = _weights(needs["fit"] / "fit.json")
+        weights, note = _weights(read_json(needs["fit"] / "fit.json")["decomposition"], fitted)
         weights = permuted(weights, seed, draw) if arm == "permuted" else weights
     sources = {task: sources[task] for task in weights}
     mixed = mix(sources, mixture_budgets(weights, budget), seed=seed, oversample=True, size=size)
@@ -172,9 +176,11 @@ def mixture(
     write_json(out / "mixture.json", {"weights": weights, "counts": counts, "note": note})
 
 
-def _weights(path: Path) -> tuple[dict[str, float], str | None]:
+def _weights(decomposition: Mapping[str, Any], fitted: MixtureWeights) -> tuple[dict[str, float], str | None]:
     """The weights of a fit; equal ones, and a note, if the fit found none."""
-    found = {task: each["value"] for task, each in read_json(path)["decomposition"]["weights"].items()}
+    drawn = decomposition["mixture"]  # None of a single row
+    shares = drawn["shares"] if drawn and fitted == "shares" else decomposition["weights"]
+    found = {task: each["value"] for task, each in shares.items()}
     if any(weight > 0 for weight in found.values()):
         return found, None
     return dict.fromkeys(found, 1.0), "the fit gave no task a positive weight: equal shares were taken"
@@ -235,6 +241,7 @@ def _choice(run: Run, given: Mixtures, target: str, arm: Arm, draw: int) -> Job:
         target=target,
         basis=basis,
         rows=given.rows,
+        fitted=given.weights,
         seed=run.seed,
         arm=arm,
         parts=(run.config.tasks[target].parts or []) if arm == "named" else [],
