@@ -25,7 +25,7 @@ TINY: dict[str, Any] = {
     "mixtures": {"targets": ["math_code"], "rows": 40, "arms": ["mixture", "gradients"]},
     "selections": {
         "targets": ["math_code"], "pool": {"data": "lab:pool"}, "pool_rows": 100, "rows": 4,
-        "methods": ["raw-cosine", "head-gradient"],
+        "methods": ["random", "raw-cosine", "head-gradient"],
     },
     "ablations": {"tasks": ["math"], "ks": [1], "modes": ["zero"], "random": 2, "rows": 4},
     "max_new_tokens": 8,

@@ -112,7 +112,7 @@ def test_the_target_arm_is_the_tuned_model(found: Any) -> None:
     rates = {(row.task, row.phase): row for row in found["base_rates"].base_rates.rows}
     tables = (
         (found["mixture"].table2, ["mixture", "gradients"]),
-        (found["selection"].table3, ["raw-cosine", "head-gradient"]),
+        (found["selection"].table3, ["random", "raw-cosine", "head-gradient"]),
     )
     for table, chosen in tables:
         arms = {row.arm: row for row in table.rows}

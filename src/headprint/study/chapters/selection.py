@@ -193,9 +193,8 @@ def plan(run: Run) -> Jobs:
     for target in given.targets:
         chosen = {}
         for method in given.methods:
-            needs = {"rows": rows, "target": run.rows[target], "pool": before}
-            if method not in (RANDOM, CONTROL):
-                needs["query"] = run.levels(target, run.rows[target], sketch=sketch)
+            query = run.levels(target, run.rows[target], sketch=sketch)
+            needs = {"rows": rows, "target": run.rows[target], "pool": before, "query": query}
             if levels_of(method)[0] == "change":
                 start = run.tuned[target]
                 needs["query after"] = run.levels(f"{target} after {target}", run.rows[target], start=start)

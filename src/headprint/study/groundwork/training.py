@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +79,9 @@ def train(
     )
 
 
-def one_pass(rows: Sequence[Any], sft: Mapping[str, Any], steps: int) -> tuple[list[Any], dict[str, Any]]:
+def one_pass(
+    rows: Sequence[dict[str, Any]], sft: Mapping[str, Any], steps: int
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Rows, and fields of ``SFTConfig``, by which training takes each row once in exactly so many steps.
 
     Arms of equal tokens have different numbers of rows; the batch size is what makes their steps as many. Where no
@@ -88,10 +89,17 @@ def one_pass(rows: Sequence[Any], sft: Mapping[str, Any], steps: int) -> tuple[l
     with more rows than steps.
 
     Args:
-        rows: In training order.
+        rows: In training order, with ids.
         sft: Fields of the training; ``per_device_train_batch_size`` bounds the rows that are in memory at once.
         steps: Optimizer steps.
+
+    Raises:
+        InputError: There are fewer rows than half of the steps.
     """
+    if 2 * len(rows) < steps:
+        raise InputError(
+            f"{len(rows)} rows were chosen, too few for {steps} steps: choose more rows, or take fewer steps"
+        )
     at_once = rows_a_step({**sft, "gradient_accumulation_steps": 1})
     parts = math.ceil(len(rows) / (steps * at_once))
     ways = []
@@ -105,7 +113,8 @@ def one_pass(rows: Sequence[Any], sft: Mapping[str, Any], steps: int) -> tuple[l
         "num_train_epochs": 1,
         "max_steps": -1,
     }
-    return list(islice(cycle(rows), count)), fields
+    again = ({**rows[i % len(rows)], "id": f"{rows[i % len(rows)]['id']}, again"} for i in range(len(rows), count))
+    return [*rows[:count], *again], fields
 
 
 def tracked(training: Path) -> dict[int, PatternSet]:
