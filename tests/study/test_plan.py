@@ -118,7 +118,7 @@ def test_every_exhibit_names_its_jobs(planned: Plan) -> None:
         ("models.lab.sft", {"max_steps": "few"}, "SFTConfig: max_steps is 'few'"),
         ("scarce_sft", {"epochs": 3}, r"train \(lab · math_code · seed 0\): SFTConfig has no field 'epochs'"),
         ("mixtures.first", {"lr": 3}, r"mixture · step 1 · seed 0\): SFTConfig has no field 'lr'"),
-        ("selections.first", {"lr": 3}, r"raw-cosine · step 1 · seed 0\): SFTConfig has no field 'lr'"),
+        ("selections.first", {"lr": 3}, r"random · step 1 · seed 0\): SFTConfig has no field 'lr'"),
         ("models.lab.lora", {"rank": 3}, "LoraConfig has no field 'rank'"),
         ("tasks.code.scorer", "exakt", r"evaluation \(lab · code before · seed 0\): .*did you mean 'exact'"),
     ],

@@ -85,8 +85,8 @@ def one_pass(
     """Rows, and fields of ``SFTConfig``, by which training takes each row once in exactly so many steps.
 
     Arms of equal tokens have different numbers of rows; the batch size is what makes their steps as many. Where no
-    batch size does so exactly, the last rows are left out, or the first ones come again: a few in a hundred at most
-    with more rows than steps.
+    batch size does so exactly, the last rows are left out, or the first ones come again: fewer than half of the steps,
+    so that it is next to nothing with several times as many rows as steps.
 
     Args:
         rows: In training order, with ids.
