@@ -1,4 +1,4 @@
-"""Shares of a mixture: the fit on the simplex by brute force, and everything around it one number at a time."""
+"""Shares of a mixture: the fit by brute force, and everything around it one number at a time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from headprint.analysis.bootstrap import Bootstrap
 from headprint.analysis.decomposition import decompose
-from headprint.analysis.decomposition.shares import PENALTIES, simplex_fit
+from headprint.analysis.decomposition.shares import PENALTIES, scaled_fit, shares_at
 from headprint.patterns import PatternSet
 from support.pattern_sets import around, random_pattern
 
@@ -19,34 +19,40 @@ QUIET = {"permutations": 0, "bootstrap": Bootstrap(draws=0)}
 
 
 def brute_force(x: np.ndarray, y: np.ndarray, penalty: float) -> np.ndarray:
-    """The best of all supports: on each, the stationary point of the Lagrangian."""
+    """The best of all supports: on each, the normal equations."""
     tasks = x.shape[1]
     if np.isinf(penalty):
-        return np.full(tasks, 1 / tasks)
-    best, least = None, np.inf
+        mean = sum(x.T) / tasks
+        return np.full(tasks, max(0.0, mean @ y / (mean @ mean)) / tasks)
+    uneven = np.eye(tasks) - np.full((tasks, tasks), 1 / tasks)
+    quadratic, linear = x.T @ x + penalty * uneven.T @ uneven, x.T @ y
+    best, least = np.zeros(tasks), y @ y
     for size in range(1, tasks + 1):
         for support in map(list, combinations(range(tasks), size)):
-            quadratic = x[:, support].T @ x[:, support] + penalty * np.eye(size)
-            linear = x[:, support].T @ y + penalty / tasks
-            system = np.block([[quadratic, np.ones((size, 1))], [np.ones((1, size)), np.zeros((1, 1))]])
-            found = np.linalg.solve(system, np.append(linear, 1.0))[:-1]
-            alpha = np.zeros(tasks)
-            alpha[support] = found
-            value = ((y - x @ alpha) ** 2).sum() + penalty * ((alpha - 1 / tasks) ** 2).sum()
-            if (found >= 0).all() and value < least:
-                best, least = alpha, value
+            beta = np.zeros(tasks)
+            beta[support] = np.linalg.solve(quadratic[np.ix_(support, support)], linear[support])
+            value = ((y - x @ beta) ** 2).sum() + penalty * ((beta - beta.mean()) ** 2).sum()
+            if (beta >= 0).all() and value < least:
+                best, least = beta, value
     return best
 
 
 @given(seed=st.integers(0, 10_000), penalty=st.sampled_from([0.0, 1e-3, 0.3, 1.0, 50.0, np.inf]))
 @settings(max_examples=40, deadline=None)
-def test_the_fit_on_the_simplex_is_that_of_brute_force(seed: int, penalty: float) -> None:
+def test_the_fit_is_that_of_brute_force(seed: int, penalty: float) -> None:
     rng = np.random.default_rng(seed)
-    x = rng.standard_normal((12, 4)) * rng.choice([1.0, 1e-3, 1e3])
-    y = x @ rng.dirichlet(np.ones(4)) + rng.standard_normal(12) * rng.choice([0.0, 0.1, 3.0])
-    found = simplex_fit(x, y, penalty)
-    assert found.sum() == pytest.approx(1, abs=1e-14)
-    np.testing.assert_allclose(found, brute_force(x, y, penalty), atol=1e-11)
+    x = rng.standard_normal((12, 4))
+    y = x @ rng.dirichlet(np.ones(4)) * 0.2 + rng.standard_normal(12) * rng.choice([0.0, 0.1, 3.0])
+    np.testing.assert_allclose(scaled_fit(x, y, penalty), brute_force(x, y, penalty), atol=1e-12)
+
+
+def test_what_tasks_do_not_explain_of_a_target_does_not_even_out_its_shares() -> None:
+    x = np.linalg.qr(np.random.default_rng(0).standard_normal((12, 4)))[0]
+    y = 0.05 * (0.75 * x[:, 0] + 0.25 * x[:, 1]) + x[:, 3]
+    triangle = np.column_stack([x[:, :3], y])
+    np.testing.assert_allclose(shares_at(triangle, 0.0), [0.75, 0.25, 0], atol=1e-12)
+    np.testing.assert_allclose(shares_at(triangle, 1e6), [1 / 3] * 3, atol=1e-5)
+    np.testing.assert_allclose(shares_at(np.column_stack([x[:, :3], -y]), 0.0), [1 / 3] * 3)
 
 
 def plain_shares(x: np.ndarray, rows: np.ndarray, weights: np.ndarray, seed: int = 0) -> tuple[np.ndarray, float]:
@@ -59,14 +65,19 @@ def plain_shares(x: np.ndarray, rows: np.ndarray, weights: np.ndarray, seed: int
     parts = np.array_split(np.random.default_rng(seed).permutation(len(rows)), min(10, len(rows)))
     errors = []
     for penalty in PENALTIES:
-        error = 0.0
+        error = []
         for part in parts:
             rest = [n for n in range(len(rows)) if n not in part]
-            alpha = brute_force(root[:, None] * x, root * rows[rest].mean(axis=0) / norm, penalty * unit)
-            error += (weights * (rows[part].mean(axis=0) / norm - x @ alpha) ** 2).sum()
+            beta = brute_force(root[:, None] * x, root * rows[rest].mean(axis=0) / norm, penalty * unit)
+            error.append((weights * (rows[part].mean(axis=0) / norm - x @ beta) ** 2).sum())
         errors.append(error)
-    chosen = PENALTIES[int(np.argmin(errors))]
-    return brute_force(root[:, None] * x, root * y / norm, chosen * unit), chosen
+    best = errors[int(np.argmin([np.mean(each) for each in errors]))]
+    for penalty, error in zip(PENALTIES, errors, strict=True):
+        worse = np.array(error) - best
+        if worse.mean() <= np.sqrt(((worse - worse.mean()) ** 2).sum() / (len(parts) - 1) / len(parts)):
+            chosen = penalty
+    beta = brute_force(root[:, None] * x, root * y / norm, chosen * unit)
+    return beta / beta.sum() if beta.any() else np.full(len(beta), 1 / len(beta)), chosen
 
 
 @pytest.mark.parametrize("relative", [False, True])

@@ -1,12 +1,14 @@
-"""Shares of a mixture: a fit on the simplex that is drawn towards the uniform mixture.
+"""Shares of a mixture: a fit that is drawn towards the uniform mixture.
 
-    α = argmin over α ≥ 0, Σ α = 1 of (y - Xα)ᵀ Σ⁻¹ (y - Xα) + λ ‖α - 1/K‖²
+    s, α = argmin over s ≥ 0, α ≥ 0, Σ α = 1 of (y - sXα)ᵀ Σ⁻¹ (y - sXα) + λ s² ‖α - 1/K‖²
 
 Columns and target have norm 1: the length of a task's column says how much there was to learn, not how much of the task
-the target needs. Σ is diagonal, the bootstrap's variance of y in each number, so that noisy heads count for less; half
-of it is the mean over all numbers, so that one that hardly varies does not decide alone. λ is chosen by
-cross-validation over the target's rows. Where the fit does not help to predict rows that were left out, λ grows, and
-for λ → ∞ the mixture is uniform: a fit that means nothing does no harm.
+the target needs. The scale s is free, since tasks seldom make up all of a target: with s = 1, the norm of what they do
+not explain would draw α towards 1/K, whatever λ, however well it is known. Σ is diagonal, the bootstrap's variance of y
+in each number, so that noisy heads count for less; half of it is the mean over all numbers, so that one that hardly
+varies does not decide alone. λ is the largest that cross-validation over the target's rows permits. Where uneven
+shares do not help to predict rows that were left out, it is infinite and the mixture uniform: a fit that means nothing
+does no harm.
 """
 
 from __future__ import annotations
@@ -50,8 +52,8 @@ class MixingProblem:
         return MixingProblem(self.whole[:, both], self.drawn[:, :, both], self.folds[:, columns])
 
 
-def simplex_fit(x: Values, y: Values, penalty: float = 0.0) -> NDArray[np.float64]:
-    """Fit shares: argmin over the simplex of ‖y - Xα‖² + λ‖α - 1/K‖².
+def scaled_fit(x: Values, y: Values, penalty: float = 0.0) -> NDArray[np.float64]:
+    """Fit β = sα, 0 or more: argmin of ‖y - Xβ‖² + λ‖β - mean(β)‖².
 
     Args:
         x: (P, K).
@@ -59,18 +61,15 @@ def simplex_fit(x: Values, y: Values, penalty: float = 0.0) -> NDArray[np.float6
         penalty: λ, 0 or more, or infinite.
 
     Returns:
-        (K,) shares, 0 or more, of sum 1.
+        (K,) β.
     """
     tasks = x.shape[1]
     if np.isinf(penalty):
-        return np.full(tasks, 1 / tasks)
-    root = np.sqrt(penalty)
-    # Where Σ α = 1, y is y Σ α, and the residual is -Cα of C = X - y 1ᵀ. Of β = t α, t² ‖Cα‖² + (1 - t)² is least at
-    # ‖Cα‖² / (1 + ‖Cα‖²), which grows with ‖Cα‖: so the non-negative β points to the best α.
-    c = np.vstack([x - y[:, None], root * (np.eye(tasks) - 1 / tasks)])
-    longest = np.linalg.norm(c, axis=0).max() or 1.0
-    found = nnls(np.vstack([c / longest, np.ones(tasks)]), np.append(np.zeros(len(c)), 1.0))[0]
-    return np.asarray(found / found.sum())
+        mean = x.mean(axis=1)
+        scale = max(0.0, float(mean @ y)) / (float(mean @ mean) or 1.0)
+        return np.full(tasks, scale / tasks)
+    uneven = np.sqrt(penalty) * (np.eye(tasks) - 1 / tasks)
+    return np.asarray(nnls(np.vstack([x, uneven]), np.append(y, np.zeros(tasks)))[0])
 
 
 def penalty_unit(columns: Values) -> float:
@@ -79,25 +78,27 @@ def penalty_unit(columns: Values) -> float:
 
 
 def cross_validated_penalty(problem: MixingProblem) -> float:
-    """The λ of :data:`PENALTIES` that predicts rows that were left out best; of equally good ones the largest."""
+    """The largest λ of :data:`PENALTIES` that predicts rows that were left out as well as the best one does.
+
+    As well as: its error, part by part, is on average above that of the best by one standard error of this difference
+    at most (Breiman et al. 1984). What is uneven in the shares has to be worth it.
+    """
     tasks = problem.whole.shape[1] - 1
     x, rest = problem.folds[:, :tasks], problem.folds[:, tasks:]
     without, left_out = np.split(rest, 2, axis=1)
     unit = penalty_unit(x)
-    errors = [
-        sum(
-            float(((held - x @ simplex_fit(x, y, penalty * unit)) ** 2).sum())
-            for y, held in zip(without.T, left_out.T, strict=True)
-        )
-        for penalty in PENALTIES
-    ]
-    return float(PENALTIES[len(errors) - 1 - int(np.argmin(errors[::-1]))])
+    fits = [np.stack([scaled_fit(x, y, penalty * unit) for y in without.T], axis=-1) for penalty in PENALTIES]
+    errors = np.array([((left_out - x @ fit) ** 2).sum(axis=0) for fit in fits])  # (penalties, F)
+    worse = errors - errors[np.argmin(errors.mean(axis=1))]
+    spread = worse.std(axis=1, ddof=1) / np.sqrt(worse.shape[1])
+    return float(PENALTIES[np.flatnonzero(worse.mean(axis=1) <= spread)[-1]])
 
 
 def shares_at(triangle: Values, penalty: float) -> NDArray[np.float64]:
-    """The shares (K,) of [X y] (M, K + 1) at one of :data:`PENALTIES`."""
+    """The shares (K,) of [X y] (M, K + 1) at one of :data:`PENALTIES`; uniform ones if no task explains anything."""
     x, y = triangle[:, :-1], triangle[:, -1]
-    return simplex_fit(x, y, penalty * penalty_unit(x))
+    found = scaled_fit(x, y, penalty * penalty_unit(x))
+    return found / found.sum() if found.any() else np.full(len(found), 1 / len(found))
 
 
 def unit_columns(columns: Values) -> Values:
