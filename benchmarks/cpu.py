@@ -1,9 +1,10 @@
 """Every figure of the measure's cost and exactness that a CPU can give.
 
-    python benchmarks/cpu.py [SECTION ...]        sections: speed cost memory exactness overhead (default: all)
+    python benchmarks/cpu.py [--quick] [SECTION ...]     sections: speed cost sketch memory exactness overhead (all)
 
 Writes benchmarks/results/cpu.json and cpu.md. Run it on a machine that does nothing else. Ratios are medians over
 rounds in which every contender runs once, in rotating order, in one process (memory: one process per contender).
+With ``--quick`` the random models are tiny and nothing is written: to see that it runs.
 """
 
 from __future__ import annotations
@@ -21,26 +22,45 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from headprint.base import provenance
+from headprint.base.options import Blocks
 from headprint.lab import TASKS, model_path, task_rows
 from headprint.measure import benchmark as bench
-from headprint.measure.batching import collate
+from headprint.measure.batching import Budget, collate
+from headprint.measure.engine import Engine
 from headprint.measure.extraction import extract
 from headprint.measure.levels import measure
 from headprint.measure.loss import IGNORE
 from headprint.measure.oracle import materialised_levels
+from headprint.measure.sketch import Sketch
 from headprint.measure.tap import Tap
-from headprint.models import frozen, load_model, using_kernel
+from headprint.models import frozen, input_device, load_model, using_kernel
 from headprint.models.heads import locate
+from headprint.models.mlps import locate_mlps
 
 RESULTS = Path(__file__).parent / "results"
 SEED = 0
+QUICK = "--quick" in sys.argv
+MEMORY = ((4, 1024), (1, 1024), (1, 2048), (1, 4096))
+"""Examples and their tokens."""
+SKETCHES: dict[str, tuple[int | None, Blocks]] = {
+    "levels alone": (None, "heads"),
+    "K = 8": (8, "heads"),
+    "K = 16": (16, "heads"),
+    "K = 32": (32, "heads"),
+    "default": (0, "heads"),
+    "default, heads,mlp": (0, "heads,mlp"),
+}
+"""What ``sketch`` compares: K, 0 for the default, and whose gradients."""
 
 
 def llama(*, layers: int, hidden: int, vocab: int, heads: int = 8) -> PreTrainedModel:
     """A random Llama with eight heads."""
+    if QUICK:
+        layers, hidden = 2, 64
     torch.manual_seed(SEED)
     config = LlamaConfig(
         vocab_size=vocab,
@@ -90,6 +110,43 @@ def cost() -> dict[str, Any]:
     return found
 
 
+def sketch() -> dict[str, Any]:
+    """Sketches of several sizes against levels alone, on the same batches; directions are drawn before."""
+    small, _ = load_model("lab", dtype="float32", device="cpu")
+    found = {}
+    for name, model in (("8 × 768", llama(layers=8, hidden=768, vocab=2048)), ("the shipped model", small)):
+        examples = bench.gsm8k_like(2 if QUICK else 12, min(1000, model.config.vocab_size), seed=SEED)
+        rounds: dict[str, list[float]] = {contender: [] for contender in SKETCHES}
+        numbers = {}
+        for number in range(2 if QUICK else 8):
+            for contender in bench.rotated(list(SKETCHES), number):
+                with sketching(model, *SKETCHES[contender]) as engine:
+                    engine.run(examples[:1], lambda count, tokens: None)  # draws the directions
+                    with seconds(rounds[contender] if number else []):
+                        engine.run(examples, lambda count, tokens: None)
+                    numbers[contender] = sum(int(np.prod(shape)) for shape in engine.layout.values())
+        alone = np.array(rounds["levels alone"])
+        found[name] = {
+            contender: {
+                "numbers": numbers[contender],
+                "seconds": float(np.median(taken)),
+                **dict(zip(("ratio_low", "ratio", "ratio_high"), np.quantile(taken / alone, (0, 0.5, 1)), strict=True)),
+            }
+            for contender, taken in rounds.items()
+        }
+    return found
+
+
+@contextmanager
+def sketching(model: nn.Module, size: int | None, blocks: Blocks) -> Iterator[Engine]:
+    """An engine as extraction has it."""
+    heads, device = locate(model), input_device(model)
+    planned = None if size is None else Sketch.planned(heads, size, SEED, blocks)
+    mlps = locate_mlps(model, heads) if planned and planned.side else None
+    with frozen(model), Tap(heads.sites, planned, mlps) as tap:
+        yield Engine(model, heads, tap, device, Budget(device), "example", "mean", None)
+
+
 def memory() -> dict[str, Any]:
     """Peak resident memory above the loaded model, on examples of T tokens, each contender in its own process.
 
@@ -98,13 +155,13 @@ def memory() -> dict[str, Any]:
     """
 
     def ask(*arguments: object) -> int:
-        command = [sys.executable, __file__, "--peak", *map(str, arguments)]
+        command = [sys.executable, __file__, *(["--quick"] if QUICK else []), "--peak", *map(str, arguments)]
         return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
     return {
         f"{who}, {rows} × {length}": ask(who, rows, length)
-        for rows, length in ((4, 1024), (1, 1024), (1, 2048), (1, 4096))
-        for who in ("headprint", "recipe")
+        for rows, length in MEMORY
+        for who in ("headprint", "sketch", "recipe")
     }
 
 
@@ -114,10 +171,9 @@ def peak(who: str, rows: int, length: int) -> int:
     small, large = (bench.uniform(n, t, 32_000, seed=SEED) for n, t in ((1, 16), (rows, length)))
 
     def run(examples: list[Any]) -> None:
-        if who == "headprint":
-            with frozen(model), Tap(locate(model).sites) as tap:
-                for example in examples:
-                    measure(model, tap, collate([example]))
+        if who != "recipe":
+            with sketching(model, *SKETCHES["levels alone" if who == "headprint" else "default, heads,mlp"]) as engine:
+                engine.run(examples, lambda count, tokens: None)
         else:
             with using_kernel(model, "eager"):
                 bench.authors_recipe(model, bench.with_mask(collate(examples), examples))
@@ -216,7 +272,14 @@ def seconds(into: list[float]) -> Iterator[None]:
     into.append(time.perf_counter() - start)
 
 
-SECTIONS = {"speed": speed, "cost": cost, "memory": memory, "exactness": exactness, "overhead": overhead}
+SECTIONS = {
+    "speed": speed,
+    "cost": cost,
+    "sketch": sketch,
+    "memory": memory,
+    "exactness": exactness,
+    "overhead": overhead,
+}
 
 
 def table(found: dict[str, Any]) -> str:
@@ -254,18 +317,27 @@ def table(found: dict[str, Any]) -> str:
             timing = run["results"][contender]
             figure = f"cost against {name}, {tokens} tokens a batch, 8 × 768"
             row(figure, f"≤ {goal} ×", spread(timing, inverse=True), 1 / timing["ratio"] <= goal)
+    for name, run in found.get("sketch", {}).items():
+        for contender, timing in run.items():
+            if contender != "levels alone":
+                low, middle, high = (timing[key] - 1 for key in ("ratio_low", "ratio", "ratio_high"))
+                figure = (
+                    f"cost of a sketch over levels alone, {name}, {contender} ({timing['numbers']:,} numbers a row)"
+                )
+                row(figure, "≤ 10 %", f"{middle:+.1%} ({low:+.1%} to {high:+.1%})", middle <= 0.1)
     if "memory" in found:
         peaks = found["memory"]
-        for rows in ("4 × 1024", "1 × 1024", "1 × 2048", "1 × 4096"):
+        for rows in (f"{n} × {length}" for n, length in MEMORY):
             ours, theirs = peaks[f"headprint, {rows}"], peaks[f"recipe, {rows}"]
             share = f"{ours / theirs:.3f} × ({ours / 2**20:,.0f} MiB against {theirs / 2**20:,.0f} MiB)"
             figure = f"peak memory above the weights against the recipe, {rows} tokens"
             row(figure, "≤ 0.2 ×", share, ours / theirs <= 0.2)
-        first, second, third = (peaks[f"headprint, 1 × {t}"] / 2**20 for t in (1024, 2048, 4096))
-        steps = second - first, (third - second) / 2
-        figure = "memory per 1,024 tokens more: from 1024 to 2048, from 2048 to 4096"
-        told = f"{steps[0]:.0f} MiB and {steps[1]:.0f} MiB"
-        row(figure, "linear", told, steps[1] <= 1.1 * steps[0])
+        for who, name in (("headprint", "levels"), ("sketch", "`--sketch 0 --blocks heads,mlp`")):
+            first, second, third = (peaks[f"{who}, 1 × {t}"] / 2**20 for t in (1024, 2048, 4096))
+            steps = second - first, (third - second) / 2
+            figure = f"memory per 1,024 tokens more, {name}: from 1024 to 2048, from 2048 to 4096"
+            told = f"{steps[0]:.0f} MiB and {steps[1]:.0f} MiB"
+            row(figure, "linear", told, steps[1] <= 1.1 * steps[0])
     if "exactness" in found:
         exact = found["exactness"]
         for dtype, goal in (("float32", 1e-6), ("float64", 1e-12)):
@@ -285,24 +357,27 @@ def table(found: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["--peak"]:
-        print(peak(sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
+    arguments = [each for each in sys.argv[1:] if each != "--quick"]
+    if arguments[:1] == ["--peak"]:
+        print(peak(arguments[1], int(arguments[2]), int(arguments[3])))
         return
     RESULTS.mkdir(exist_ok=True)
     file = RESULTS / "cpu.json"
-    found = json.loads(file.read_text()) if file.exists() else {}
+    found = json.loads(file.read_text()) if file.exists() and not QUICK else {}
     found["machine"] = {
         "processor": provenance.processor(),
         "threads": torch.get_num_threads(),
         "system": platform.platform(),
         "versions": provenance.versions(),
     }
-    for name in sys.argv[1:] or SECTIONS:
+    for name in arguments or SECTIONS:
         print(name, flush=True)
         found[name] = SECTIONS[name]()
-        file.write_text(json.dumps(found, indent=1) + "\n")
+        if not QUICK:
+            file.write_text(json.dumps(found, indent=1) + "\n")
     page = table(found)
-    (RESULTS / "cpu.md").write_text(page)
+    if not QUICK:
+        (RESULTS / "cpu.md").write_text(page)
     print(page)
 
 
