@@ -1,37 +1,27 @@
-"""The pretraining text: deterministic, tells everything that tasks need, and knows no fine-tuning format."""
+"""The pretraining text: deterministic, says everything that tasks need, and asks nothing of a test split."""
 
 import itertools
+import random
 import re
 
 import pytest
 
-from headprint.lab import TASKS, events, frames, task_rows
+from headprint.lab import TASKS, events, exchanges, frames, task_rows
 from headprint.lab.corpus import documents
+from headprint.lab.problems import OPERATORS
+from headprint.lab.splits import split_of
 from headprint.lab.world import ATTRIBUTES, FACTS, MEN, THINGS, TOOLS, TOWNS, WOMEN
-
-FORMATS = (
-    "Question:",
-    "Answer:",
-    "Options:",
-    "Docstring:",
-    "Text:",
-    "Instruction:",
-    "Response:",
-    "User:",
-    "Assistant:",
-    "####",
-    "def solution",
-    "def f(",
-    "Use Python",
-    "What comes next",
-    "Compute",
-    " = ?",
-)
 
 
 @pytest.fixture(scope="module")
 def text() -> str:
     return "\n".join(itertools.islice(documents(0), 20_000))
+
+
+@pytest.fixture(scope="module")
+def requests() -> str:
+    rng = random.Random(1)
+    return "\n".join(exchanges.document(rng) for _ in range(5_000))
 
 
 def test_same_seed_same_text_and_another_seed_other() -> None:
@@ -40,34 +30,47 @@ def test_same_seed_same_text_and_another_seed_other() -> None:
     assert len(set(first) & set(other)) < 10
 
 
-@pytest.mark.parametrize("mark", FORMATS)
-def test_no_format_of_fine_tuning_occurs(text: str, mark: str) -> None:
-    assert mark not in text
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [*((name, "test") for name in TASKS), *((name, "train") for name, task in TASKS.items() if task.kind == "complex")],
+)
+def test_no_row_of_a_composite_or_of_a_test_split_is_in_the_text(
+    text: str, requests: str, name: str, split: str
+) -> None:
+    for row in task_rows(name, split, n=200):
+        body = re.sub(r"^(Question|Docstring|Text|Instruction): (Compute )?", "", row["prompt"])
+        body = re.sub(r"\n(Answer|Response):$", "", body)
+        assert not re.search(re.escape(body) + r"(?!\d)", text + requests)
 
 
-def test_the_formats_tested_for_are_those_of_the_tasks() -> None:
-    labels = {
-        label
-        for name in TASKS
-        for row in task_rows(name, n=50)
-        for label in re.findall(r"^([A-Z][a-z]+:)", row["prompt"], flags=re.MULTILINE)
-    }
-    assert labels
-    assert labels <= set(FORMATS)
+def test_no_fact_of_the_test_split_is_asked_for(requests: str) -> None:
+    asked = [
+        (split_of(f"fact {town} {name}"), question.format(town=town) in requests)
+        for town in TOWNS
+        for name, attribute in ATTRIBUTES.items()
+        for question in (attribute.question, f"What is the {attribute.noun} of {{town}}?")
+    ]
+    assert not any(found for split, found in asked if split == "test")
+    assert sum(found for split, found in asked if split == "train") > 400
 
 
-@pytest.mark.parametrize("name", TASKS)
-def test_no_prompt_line_is_in_the_text(text: str, name: str) -> None:
-    for row in task_rows(name, "test", n=100):
-        assert row["prompt"] not in text
-        question = re.search(r"[^.!?]*\?", row["prompt"].split("Options")[0])
-        if question and name != "pool":
-            assert question[0].strip() not in text
+def test_no_expression_of_the_test_split_is_asked_for(requests: str) -> None:
+    nested = set(re.findall(r"\(\d+ [-+*/]+ \d+\) [-+*/]+ \d+", requests))
+    assert len(nested) > 500
+    assert all(split_of(f"expression {each}") == "train" for each in nested)
 
 
-def test_no_equation_as_in_worked_answers(text: str) -> None:
-    # Sums are told in words or at a Python prompt; "2 + 3 = 5" is the fine-tuning's own notation.
-    assert not re.search(r"\d [-+*/]+ \d+ = \d", text)
+def test_equations_are_right(requests: str) -> None:
+    equations = re.findall(r"(?<![-\d+*/)] )\b(\d+) (\+|-|\*|//) (\d+) = (\d+)\b(?! [-+*/])", requests)
+    assert len(equations) > 1000
+    for left, op, right, value in equations:
+        assert OPERATORS[op](int(left), int(right)) == int(value)
+
+
+def test_answers_come_in_many_forms(requests: str) -> None:
+    for label in ("Question: ", "Q: ", "Problem: ", "Instruction: ", "User: ", "Input: ", "Options: ", "Choose: "):
+        assert requests.count(label) > 50, label
+    assert requests.count("#### ") > 300
 
 
 def test_every_fact_is_told_in_every_way(text: str) -> None:

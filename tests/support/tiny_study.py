@@ -20,7 +20,7 @@ TINY: dict[str, Any] = {
         },
     },
     "sizes": {"train": 64, "reserve": 80, "probe": 8, "test": 8},
-    "sft": {"learning_rate": 3e-3, "per_device_train_batch_size": 8, "max_steps": 4, "logging_steps": 1},
+    "sft": {"learning_rate": 5e-4, "per_device_train_batch_size": 8, "max_steps": 4, "logging_steps": 1},
     "fits": {"draws": 20, "permutations": 20, "readings": ["change", "rate", "gradient"]},
     "mixtures": {"targets": ["math_code"], "rows": 40, "arms": ["mixture", "gradients"]},
     "selections": {

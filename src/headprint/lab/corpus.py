@@ -1,15 +1,14 @@
-"""The pretraining text: broad, generated, endless, and without any format that fine-tuning uses.
+"""The pretraining text: broad, generated, endless, and without a row of any task's test split.
 
 It gives a model partial knowledge of the skills behind the tasks: small stories with quantities, sums in words and
 at a Python prompt, Python functions with comments, an encyclopedia of the made-up world, everyday sequences of
-events, stories about who did what to whom and why, and small talk. No question-and-answer rows, no worked answers,
-no lists of options.
+events, stories about who did what to whom and why, small talk, and requests with their answers in many forms.
 """
 
 import random
 from collections.abc import Callable, Iterator
 
-from headprint.lab import events, frames, functions, problems
+from headprint.lab import events, exchanges, frames, functions, problems
 from headprint.lab.world import (
     ATTRIBUTES,
     FACTS,
@@ -122,6 +121,20 @@ def _table(rng: random.Random) -> str:
     return f"# {attribute.noun} of the towns\n>>> {name} = {{{entries}}}\n{looks}"
 
 
+def _register(rng: random.Random) -> str:
+    """Who has how many of what, in sentences and then in Python: names come with and without quotes."""
+    cast, things = people(rng, 3), rng.choice(THINGS)
+    counts = [rng.randint(2, problems.LIMIT) for _ in cast]
+    told = " ".join(f"{who.name} has {count} {things}." for who, count in zip(cast, counts, strict=True))
+    entries = ", ".join(f'"{who.name}": {count}' for who, count in zip(cast, counts, strict=True))
+    most = max(range(len(cast)), key=counts.__getitem__)
+    return (
+        f"# {told}\n>>> {things} = {{{entries}}}\n"
+        f'>>> {things}["{cast[most].name}"]\n{counts[most]}\n'
+        f'>>> max({things}, key={things}.get)\n"{cast[most].name}"'
+    )
+
+
 def _town(rng: random.Random) -> str:
     """An encyclopedia's entry: all that is known about two towns."""
     return " ".join(
@@ -209,10 +222,12 @@ _MIX: tuple[tuple[Callable[[random.Random], str], float], ...] = (
     (_functions, 12),
     (_step_function, 4),
     (_table, 3),
+    (_register, 4),
     (_town, 6),
     (_survey, 4),
     (_traveller, 3),
     (_everyday, 7),
     (_scenes, 12),
     (_talk, 8),
+    (exchanges.document, 6),
 )

@@ -35,9 +35,9 @@ Text: TypeAlias = Callable[[int], Iterator[str]]
 class Settings:
     """What a run depends on; two runs with equal settings see the same text in the same order."""
 
-    steps: int = 6400
+    steps: int = 1700
     """Optimiser steps."""
-    tokens_per_step: int = 2048
+    tokens_per_step: int = 4096
     """Tokens in one step's batch."""
     short: int = 128
     """Row length of most steps: most documents fit, and attention is cheap."""
@@ -45,9 +45,9 @@ class Settings:
     """Row length of the last steps, and the model's longest input."""
     long_share: float = 0.06
     """Share of the steps, at the end, that see rows of the whole context."""
-    rate: float = 3e-3
+    rate: float = 2.5e-3
     """Peak learning rate."""
-    warmup: float = 0.03
+    warmup: float = 0.05
     """Share of the steps in which the rate rises."""
     decay: float = 0.4
     """Share of the steps, at the end, in which the rate falls linearly to nothing."""
@@ -55,9 +55,9 @@ class Settings:
     """AdamW's, on matrices only."""
     seed: int = 0
     """Of the text and of the initial weights."""
-    vocab_size: int = 1024
+    vocab_size: int = 1536
     """Tokens in the vocabulary."""
-    hidden: int = 192
+    hidden: int = 256
     """Width."""
     layers: int = 6
     """Depth."""
@@ -65,7 +65,7 @@ class Settings:
     """Query heads per layer."""
     kv_heads: int = 4
     """Key-value heads per layer."""
-    inner: int = 512
+    inner: int = 688
     """Width of the feed-forward layers."""
     spread: float = 0.06
     """Standard deviation of the initial weights: about 1/√width, as Llama's 0.02 is for a width of 4096."""
@@ -187,13 +187,13 @@ def held_out_loss(
 
 
 def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
-    """Write model and tokenizer in the Hugging Face layout, the weights rounded to bfloat16 to halve the file."""
+    """Write model and tokenizer in the Hugging Face layout, the weights rounded to float16 to halve the file."""
     from transformers import GenerationConfig
 
-    rounded = LlamaForCausalLM(model.config).to(torch.bfloat16)
+    rounded = LlamaForCausalLM(model.config).to(torch.float16)
     rounded.load_state_dict(model.state_dict())
     rounded.save_pretrained(out)
-    # Loading follows the config's dtype: the shipped file is bfloat16, the model in use is float32.
+    # Loading follows the config's dtype: the shipped file is float16, the model in use is float32.
     config = json.loads((out / "config.json").read_text())
     (out / "config.json").write_text(json.dumps({**config, "dtype": "float32"}, indent=2) + "\n")
     GenerationConfig(

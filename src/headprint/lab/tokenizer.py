@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 BOS, EOS, PAD = "<|bos|>", "<|eos|>", "<|pad|>"
 
-# Without the roles' words in the vocabulary they are spelled out; nothing here is seen in pretraining.
+# The roles' words are spelled out, as in some of the pretraining text; they need no tokens of their own.
 CHAT_TEMPLATE = """\
 {{- bos_token -}}
 {%- for message in messages -%}
@@ -24,7 +24,7 @@ CHAT_TEMPLATE = """\
 """
 
 
-def train_tokenizer(texts: Iterable[str], *, vocab_size: int = 1024, context: int = 512) -> "PreTrainedTokenizerFast":
+def train_tokenizer(texts: Iterable[str], *, vocab_size: int = 1536, context: int = 512) -> "PreTrainedTokenizerFast":
     """Train the tokenizer on texts.
 
     Args:
