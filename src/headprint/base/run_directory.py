@@ -4,9 +4,9 @@ Extraction, training, a study and pretraining all leave a directory that can be 
 differ in the files that they write (a :class:`RunKind`) and share the rules, which are here:
 
 - A directory belongs to a run if the run's *record* is in it, the file that says what the run was begun with. It is the
-  first file written. A directory with other files and no record is somebody else's and is refused.
-- A run with *progress*, files that are worth keeping, is resumed under the same settings only. A run without any is in
-  nobody's way: it is begun anew under any settings, and whoever fails to get that far removes what it wrote.
+  first file written. A directory with other files and no record belongs to something else and is refused.
+- A run with *progress*, files that are worth keeping, is resumed under the same settings only. A run without any can be
+  started again under any settings, and a start that fails before there is progress removes what it wrote.
 - One process at a time writes, by a lock of the operating system, which ends with the process.
 
     run = RunDirectory("runs/math", TRAINING)
@@ -54,7 +54,7 @@ class RunKind:
         read: Reads the settings from the record, to be compared. It raises :class:`InputError` if the file is damaged
             or the record of something else.
         progress: Glob patterns of files and directories that are worth keeping.
-        leftovers: Glob patterns of what else a run writes. A run that is begun anew removes it.
+        leftovers: Glob patterns of what else a run writes. A run that is started again removes it.
         result: Name of the file that is there once the run is finished, if there is one beside the record.
         replaceable: Whether the command can start anew over such a run (``--overwrite``).
     """
@@ -122,7 +122,7 @@ class RunDirectory:
             overwrite: Whether to start anew over it.
 
         Raises:
-            InputError: Another process writes there, it cannot be written to, it holds somebody else's files, or a run
+            InputError: Another process writes there, it cannot be written to, it holds other files, or a run
                 that must not be resumed: each setting that differs is named.
         """
         self._check_place()
@@ -138,7 +138,7 @@ class RunDirectory:
         resume: bool = True,
         overwrite: bool = False,
     ) -> Self:
-        """Take the lock, check again under it, and resume the run or begin it anew.
+        """Take the lock, check again under it, and resume the run or start it again.
 
         Args:
             record: Content of the record, written unless a run is resumed.
@@ -167,7 +167,7 @@ class RunDirectory:
                 self.resumed = self.has_progress and not overwrite
                 if not self.resumed:
                     # The old record stays until the new one replaces it: without one, the files that are left if this
-                    # process is killed now would be taken for somebody else's.
+                    # process is killed now would be taken for those of something else.
                     self._remove((*self.kind.progress, *self.kind.leftovers, self.kind.result))
             if not self.resumed:
                 write_atomically(self.record, record)

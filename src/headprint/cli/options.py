@@ -14,7 +14,6 @@ from headprint.base.options import Description, Options, Reading, defaults, desc
 F = TypeVar("F", bound=Callable[..., Any])
 
 ANSWERS_PANEL = "Answers"
-MODEL_PANEL = "Model"
 OUTPUT_PANEL = "Output"
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="Directory, hub id, or 'lab': the shipped model.")]
@@ -24,18 +23,6 @@ _DATA = typer.Argument(
 )
 DataArgument = Annotated[str, _DATA]
 OptionalDataArgument = Annotated[str | None, _DATA]
-AttentionOption = Annotated[
-    str | None,
-    typer.Option(
-        "--attn-implementation",  # as transformers calls it
-        metavar="KERNEL",
-        help="Attention kernel, such as sdpa, eager, flash_attention_2. \\[default: the model's]",
-        rich_help_panel=MODEL_PANEL,
-    ),
-]
-TrustOption = Annotated[
-    bool, typer.Option("--trust-remote-code", help="Run code that comes with the model.", rich_help_panel=MODEL_PANEL)
-]
 ReadingOption = Annotated[
     Reading | None,
     typer.Option(

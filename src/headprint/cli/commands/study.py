@@ -26,7 +26,7 @@ def study(
         Path, typer.Option(metavar="DIR", help="Directory of the run.", rich_help_panel=options.OUTPUT_PANEL)
     ] = Path("runs/study"),
     seed: Annotated[
-        list[int] | None, typer.Option(metavar="N", help="In the place of the config's seeds; may be repeated.")
+        list[int] | None, typer.Option(metavar="N", help="Instead of the config's seeds; may be repeated.")
     ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Processes. \\[default: the cores, 4 at most; 1 on a GPU]")
