@@ -69,6 +69,7 @@ def test_pattern_of_a_set_is_a_plain_mean(placement, part):
         column = [part(float(v)) for v in levels.values[:, layer, head]]
         assert pattern.values[layer, head] == pytest.approx(sum(column) / 9, rel=1e-6)
     assert pattern.provenance["examples"] == 9
+    assert pattern.provenance["mean_loss"] == pytest.approx(sum(map(float, levels.losses)) / 9, rel=1e-6)
     assert pattern.kind == "pattern"
 
 

@@ -316,8 +316,12 @@ class PatternSet:
         wanted = self.read_as(reading)
         if len(self) == 0:
             raise InputError("the pattern set has no examples and so no pattern: extract one first")
-        total = sum(read(shard, wanted.reading, self.provenance).sum(axis=0) for shard in self._shards())
-        provenance = {**self.provenance, "reading": wanted.reading, "examples": len(self)}
+        total, loss = np.zeros(self._source.shape), 0.0
+        for shard in self._shards():
+            total += read(shard, wanted.reading, self.provenance).sum(axis=0)
+            loss += float(shard.losses.sum(dtype=np.float64))
+        about = {"reading": wanted.reading, "examples": len(self), "mean_loss": loss / len(self)}
+        provenance = {**self.provenance, **about}
         return Pattern((total / len(self)).astype(np.float32), provenance)
 
     def iter_shards(self) -> Iterator[PatternSet]:

@@ -33,12 +33,13 @@ _COLUMN_GAP = 2
 
 
 def statistics_of(pattern: Pattern) -> dict[str, float | int | None]:
-    """Return the Gini coefficient, CV, kurtosis and number of examples, with None for what does not exist."""
+    """Return Gini coefficient, CV, kurtosis, mean loss in nats and number of examples; None for what does not exist."""
     signed = bool((pattern.values < 0).any())
     return {
         "gini": None if signed or pattern.kind == "change" else pattern.gini(),
         "cv": pattern.cv(),
         "kurtosis": pattern.kurtosis(),
+        "loss": pattern.provenance.get("mean_loss"),
         "examples": pattern.provenance.get("examples"),
     }
 
@@ -323,12 +324,12 @@ def _statistics_table(rows: Mapping[str, Mapping[str, float | int | None]]) -> W
     cells = [
         [
             name,
-            *("–" if (x := found[key]) is None else f"{x:.3f}" for key in ("gini", "cv", "kurtosis")),
+            *("–" if (x := found[key]) is None else f"{x:.3f}" for key in ("gini", "cv", "kurtosis", "loss")),
             "–" if (count := found["examples"]) is None else f"{count:,}",
         ]
         for name, found in rows.items()
     ]
-    return WideTable(["", "Gini", "CV", "kurtosis", "examples"], cells, justify="right")
+    return WideTable(["", "Gini", "CV", "kurtosis", "loss (nats)", "examples"], cells, justify="right")
 
 
 def _heads_table(columns: Mapping[str, Sequence[Head]]) -> Table:
