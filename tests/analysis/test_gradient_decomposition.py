@@ -173,7 +173,7 @@ def test_command(tmp_path, monkeypatch, capsys) -> None:
     shown = capsys.readouterr().out
     assert "head gradients, 12 heads" in shown
     assert "mixture" in shown
-    assert "rows dealt out anew" in shown
+    assert "rows shuffled among" in shown
     assert max(map(len, shown.splitlines())) <= 80
     found = json.loads((tmp_path / "d.json").read_text())
     assert found["options"]["by"] == "gradients"

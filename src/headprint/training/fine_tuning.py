@@ -350,7 +350,7 @@ def _trainer(model: nn.Module, **options: Any) -> SFTTrainer:
 
 
 def _restored(model: nn.Module, forward: Any) -> nn.Module:
-    """The model in evaluation mode, without the forward that TRL and accelerate put in the place of its own."""
+    """The model in evaluation mode, without the forward that TRL and accelerate put in its place."""
     causal = unwrap(model)
     for module in (model, causal):
         module.__dict__.pop("forward", None)

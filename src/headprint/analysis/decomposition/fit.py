@@ -9,7 +9,7 @@
 A good fit alone says little: the changes of all tasks share a profile over depth, and two dense
 positive vectors fit each other anyway. So beside each R² stand the R² on heads that were held out,
 the R² of a target whose heads were permuted, and how far the best basis stands above the median one.
-By gradients there is a stricter null as well: basic tasks whose rows were dealt out anew among them.
+By gradients there is a stricter null as well: basic tasks whose rows were shuffled among them.
 
 The default has no intercept, as the paper's equation has none: a constant would take the rise that
 all fine-tuning shares away from the tasks, and the weights are to become shares of rows. R² is

@@ -76,7 +76,7 @@ def of_gradients(
         resampled, *others = (_resampled(task, len(each), bootstrap) for task, each in sets.items())
         drawn = _reduced(products, [*zip(basics, others, strict=True), (target, resampled)])
     if options.permutations:
-        random_tasks = _reduced(products, _dealt_anew(places, options))
+        random_tasks = _reduced(products, _shuffled_rows(places, options))
     return Problem(
         list(sets),
         x,
@@ -165,8 +165,8 @@ def _resampled(task: str, n: int, bootstrap: Bootstrap) -> NDArray[np.float64]:
     return weights
 
 
-def _dealt_anew(places: Sequence[slice], options: DecompositionOptions) -> list[Means]:
-    """The rows of all basic tasks dealt out anew among as many tasks of the same sizes, and the target as it is."""
+def _shuffled_rows(places: Sequence[slice], options: DecompositionOptions) -> list[Means]:
+    """The rows of all basic tasks shuffled among as many tasks of the same sizes, and the target as it is."""
     target, *basics = places
     first, count = target.stop, basics[-1].stop - target.stop
     order = np.argsort(np.random.default_rng(options.seed).random((options.permutations, count)), axis=1)

@@ -27,7 +27,7 @@ class Problem:
         layers: (heads,) the layer of each head, in ascending order.
         centered: Whether R² is measured against the best constant; else against 0.
         drawn: The same of resampled examples; None if a task has none.
-        random_tasks: The same with rows dealt out anew among the basic tasks; None if that makes no sense.
+        random_tasks: The same with rows shuffled among the basic tasks; None if that makes no sense.
         mixing: What shares of a mixture are fitted to; None without two rows of the target.
         examples: Examples behind each task; None for a change from a file.
         mirrors_before: Correlation of each change with the negated pattern before

@@ -86,7 +86,7 @@ class Decomposition:
         adjusted: R² less what so many basic tasks explain by chance.
         cross_validated: R² on held-out heads.
         null: R² of permuted targets; None if there are none.
-        random_tasks: R² by basic tasks whose rows were dealt out anew among them; None if there are none, and for
+        random_tasks: R² by basic tasks whose rows were shuffled among them; None if there are none, and for
             levels.
         subsets: All subsets of the basic tasks, best first; None if not asked for.
         gaps: One of each size that has two subsets or more; None if not asked for.

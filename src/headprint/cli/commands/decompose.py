@@ -102,7 +102,7 @@ def _decomposition(found: Decomposition) -> list[RenderableType]:
         ("R² adjusted", f"{found.adjusted:.3f}", ""),
         ("R² on held-out heads", f"{found.cross_validated:.3f}", ""),
         *_null_rows(found.null, f"heads permuted {_within(options.permute_within)}"),
-        *_null_rows(found.random_tasks, "rows dealt out anew among the tasks"),
+        *_null_rows(found.random_tasks, "rows shuffled among the tasks"),
     ]
     if options.intercept:
         rows.append(("constant", *_cells(found.intercept)))

@@ -225,7 +225,7 @@ def _footer(metadata: pq.FileMetaData, index: int, settings: str) -> Footer:
         if about["index"] != index:
             raise DamagedShard(f"it is shard {about['index']} under another name")
         if about["rows"] != metadata.num_rows:
-            raise DamagedShard(f"it holds {metadata.num_rows} examples in the place of {about['rows']}")
+            raise DamagedShard(f"it holds {metadata.num_rows} examples instead of {about['rows']}")
     except (KeyError, TypeError, AttributeError, RecursionError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise DamagedShard("it is not a shard of this version of headprint, or it is damaged") from error
     return Footer(int(metadata.num_rows), sha256)
