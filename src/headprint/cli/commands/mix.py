@@ -160,7 +160,7 @@ def _warn(mixed: Mixed) -> None:
     found = mixed.provenance["decomposition"]
     if isinstance(found, dict) and (p := found["random_tasks"]["p_value"]) > _CHANCE:
         output.say(
-            f"warning: tasks of rows dealt out at random make up the target as well (p = {p:.2f}), so the shares say "
+            f"warning: tasks of randomly assigned rows make up the target as well (p = {p:.2f}), so the shares say "
             "little: give more rows of the target, or other tasks"
         )
 
