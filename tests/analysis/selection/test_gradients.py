@@ -184,3 +184,18 @@ def test_gradients_of_nothing_are_refused() -> None:
     flat = PatternSet(pool.values, pool.ids, pool.losses, pool.tokens, pool.provenance, pool.sketches * 0)
     with pytest.raises(InputError, match="no head has a gradient in any example of the pool"):
         select(gradients(3, 1), flat, top=1, method="head-gradient")
+
+
+def test_gradients_are_the_default_where_both_sets_have_them() -> None:
+    query, pool = gradients(4, 1), gradients(9, 2)
+
+    def method(query, pool, **options) -> str:
+        return select(query, pool, top=2, **options).basis.method
+
+    bare = PatternSet(pool.values, pool.ids, pool.losses, pool.tokens, pool.provenance)
+    assert method(query, pool) == "head-gradient"
+    assert method(query, bare) == method(query.pattern(), pool) == method(bare, pool) == "correlation"
+    assert method(query, pool, signed=True) == method(query, pool, levels="standardized") == "correlation"
+    for options, name in (({"signed": True}, "signed"), ({"levels": "standardized"}, "levels")):
+        with pytest.raises(InputError, match=f"{name} says how levels are compared, and head-gradient compares none"):
+            select(query, pool, top=2, method="head-gradient", **options)

@@ -8,7 +8,7 @@ entry in :data:`SELECTORS`, or in the entry point group ``headprint.selectors`` 
 command line then know its name.
 """
 
-from headprint.analysis.selection.choosing import PICKS, Basis, Selection, choose, default_method, select
+from headprint.analysis.selection.choosing import PICKS, Basis, Selection, choose, method_for, select
 from headprint.analysis.selection.inputs import SelectionInputs, check_gradients
 from headprint.analysis.selection.registry import (
     MEASURED,
@@ -41,7 +41,7 @@ __all__ = [
     "Vectors",
     "check_gradients",
     "choose",
-    "default_method",
+    "method_for",
     "rows_of",
     "score",
     "select",

@@ -212,7 +212,7 @@ def select(
         seed=chosen.seed,
         show_progress=show_progress,
     )
-    method = chosen.method or default_method(query, pool)
+    method = method_for(chosen, query, pool)
     scores = score(inputs, method)
 
     def refined(order: Iterator[int]) -> Iterator[int]:
@@ -227,9 +227,24 @@ def select(
     return replace(found, basis=Basis(inputs, method, scores))
 
 
-def default_method(*sets: PatternSet | Pattern) -> str:
-    """Return ``"head-gradient"`` if all of these have head gradients, and else the paper's correlation of levels."""
-    return "head-gradient" if all(getattr(each, "directions", 0) for each in sets) else "correlation"
+def method_for(options: ScoreOptions, *sets: PatternSet | Pattern) -> str:
+    """Return the method that the options name; or else ``"head-gradient"`` where head gradients can be compared.
+
+    Args:
+        options: With ``levels`` other than raw, or ``signed``, levels are what is to be compared.
+        sets: Query and pool, as far as they are measured already.
+
+    Raises:
+        InputError: A method is named that does not compare levels, and the options say which levels it should.
+    """
+    about_levels = options.signed or options.levels != "raw"
+    if options.method is None:
+        gradients = all(getattr(each, "directions", 0) for each in sets) and not about_levels
+        return "head-gradient" if gradients else "correlation"
+    if about_levels and selector_info(options.method).needs != "levels":
+        name = "signed" if options.signed else "levels"
+        raise InputError(f"{name} says how levels are compared, and {options.method} compares none: leave it out")
+    return options.method
 
 
 def _diverse(

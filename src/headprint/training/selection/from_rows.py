@@ -17,7 +17,7 @@ from torch import nn
 from headprint import models
 from headprint.analysis import selection
 from headprint.analysis.comparability import check_comparable
-from headprint.analysis.selection import MEASURED, Needs, Selection, check_gradients, default_method, selector_info
+from headprint.analysis.selection import MEASURED, Needs, Selection, check_gradients, method_for, selector_info
 from headprint.base.errors import InputError
 from headprint.base.options import (
     Block,
@@ -87,9 +87,7 @@ def select(
         InputError: The input is wrong; the message names the place and the fix.
     """
     chosen = from_keywords(SelectOptions, options, {**shared_settings(query, pool), **fields})
-    method = chosen.method or default_method(
-        *(each for each in (query, pool) if isinstance(each, PatternSet | Pattern))
-    )
+    method = method_for(chosen, *(each for each in (query, pool) if isinstance(each, PatternSet | Pattern)))
     if top and not isinstance(pool, PatternSet | Pattern):
         there = count_rows(pool, split=chosen.split)
         if there is not None and top > there:
