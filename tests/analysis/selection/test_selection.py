@@ -152,6 +152,13 @@ def test_select_compares_with_the_mean_unless_each_query_chooses():
     assert select(query, pool, top=6, pick="round-robin") == each != select(query, pool, top=6)
 
 
+def test_a_budget_that_no_row_fits_is_refused():
+    query, pool = around(random_pattern(0), 3), around(random_pattern(1), 7, tokens=[40] * 7)
+    assert select(query, pool, tokens=21).tokens == 40
+    with pytest.raises(InputError, match="no row comes near 20 tokens"):
+        select(query, pool, tokens=20)
+
+
 def test_british_spelling_is_understood():
     query, pool = around(random_pattern(0), 3), around(random_pattern(1), 7)
     british, american = (score(query, pool, levels=f"standardi{letter}ed").values for letter in "sz")

@@ -224,6 +224,8 @@ def select(
         return order
 
     found = choose(scores, top=top, tokens=tokens, pick=chosen.pick, refine=refined)
+    if not found.indices:
+        raise InputError(f"no row comes near {tokens:,} tokens: the first has more than twice as many, so ask for more")
     return replace(found, basis=Basis(inputs, method, scores))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 import numpy as np
 
 from headprint.analysis.comparability import check_comparable
-from headprint.analysis.selection.rows import rows_of
+from headprint.analysis.selection.rows import rows_of, split_of
 from headprint.analysis.selection.similarity import Vectors
 from headprint.base.errors import InputError, did_you_mean
 from headprint.base.options import EMBEDDING_MODEL, Block, SelectionLevels, TuningOptions, american
@@ -185,7 +185,7 @@ class SelectionInputs:
         """
         if self.query_rows is None:
             raise InputError("this method reads the rows of the query: give them, too (--query-rows)")
-        return [row.data for row in read_rows(self.query_rows)]
+        return [row.data for row in read_rows(self.query_rows, split=split_of(self.query))]
 
     def rows_of_pool(self) -> list[dict[str, Any]]:
         """Return the rows of the pool, in the order of its examples.

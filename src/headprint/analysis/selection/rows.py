@@ -10,7 +10,7 @@ from headprint.base.errors import InputError
 from headprint.data import Source, describe, fingerprint, read_rows, row_id
 
 if TYPE_CHECKING:
-    from headprint.patterns.pattern_set import PatternSet
+    from headprint.patterns.pattern_set import Pattern, PatternSet
 
 SOURCES = ("source", "dataset", "task")
 """Columns that say where a row comes from; the first that a row has counts."""
@@ -30,7 +30,7 @@ def rows_of(levels: PatternSet, source: Source, ids: Sequence[str]) -> list[dict
     _check_content(levels, source)
     rank = {name: place for place, name in enumerate(ids)}
     found: dict[int, dict[str, Any]] = {}
-    for number, row in enumerate(read_rows(source, split=_data(levels).get("split") or "train")):
+    for number, row in enumerate(read_rows(source, split=split_of(levels))):
         name = row_id(row, number)
         if name in rank:
             found[rank[name]] = row.data
@@ -72,7 +72,12 @@ def _spoken(messages: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(message["content"] for message in messages if isinstance(message.get("content"), str))
 
 
-def _data(levels: PatternSet) -> dict[str, Any]:
+def split_of(levels: PatternSet | Pattern) -> str:
+    """Return the split of a data set that a pattern set was extracted from."""
+    return str(_data(levels).get("split") or "train")
+
+
+def _data(levels: PatternSet | Pattern) -> dict[str, Any]:
     data = levels.provenance.get("data")
     return data if isinstance(data, dict) else {}
 
@@ -84,7 +89,7 @@ def _check_content(levels: PatternSet, source: Source) -> None:
     # A file and the same rows in memory have different hashes.
     if "content" not in data or named == str(data.get("source")).endswith("in memory"):
         return
-    if fingerprint(source, split=data.get("split") or "train") != data["content"]:
+    if fingerprint(source, split=split_of(levels)) != data["content"]:
         raise InputError(
             f"{describe(source)} is not the data that the pool was extracted from ({data.get('source')}), or has "
             "changed since: give that data, or extract the pool again"
