@@ -52,7 +52,7 @@ def test_a_mixture_is_that_of_its_pieces(model: str) -> None:
     assert mixed.provenance["weights"] == pytest.approx(shares, abs=1e-5)
     for task, share in shares.items():
         taken = mixed.provenance["tasks"].get(task, {"size": 0})["size"]
-        assert taken == pytest.approx(60 * share, abs=4)
+        assert taken == pytest.approx(60 * share, abs=7)  # half of the longest row
     json.dumps(mixed.provenance, allow_nan=False)
     given = {"model": loaded, "tokenizer": tokenizer, "sets": basics, "seed": 3}
     assert mix_for(sets["t"], SOURCES, tokens=60, **given).rows == mixed.rows
