@@ -15,20 +15,10 @@ from headprint.base.errors import InputError
 from headprint.base.files import read_json, read_json_lines, write_json, write_json_lines
 from headprint.base.options import MixtureWeights
 from headprint.study.bounds import Count, Distinct
-from headprint.study.chapters.arms import (
-    RANDOM,
-    TARGET,
-    UNIFORM,
-    WITHOUT_STEP_1,
-    Arms,
-    TwoSteps,
-    arms_figure,
-    collect_arms,
-    evidence_of,
-    two_step_jobs,
-)
+from headprint.study.chapters.arms import Arms, arms_figure, collect_arms, evidence_of
 from headprint.study.chapters.chapter import Chapter, Claim, Jobs, Planned, View
 from headprint.study.chapters.fits import Fits, Reading, fit_of
+from headprint.study.chapters.two_steps import RANDOM, TARGET, UNIFORM, WITHOUT_STEP_1, TwoSteps, two_step_jobs
 from headprint.study.groundwork import BaseConfig, Run
 from headprint.study.groundwork.models import Model
 from headprint.study.pipeline import Cache, Job, Needs, stage

@@ -18,18 +18,10 @@ from headprint.base.files import read_json_lines, write_json, write_json_lines
 from headprint.base.options import SelectionLevels, american
 from headprint.patterns.pattern_set import PatternSet
 from headprint.study.bounds import Count, Distinct
-from headprint.study.chapters.arms import (
-    RANDOM,
-    WITHOUT_STEP_1,
-    Arms,
-    TwoSteps,
-    arms_figure,
-    collect_arms,
-    evidence_of,
-    two_step_jobs,
-)
+from headprint.study.chapters.arms import Arms, arms_figure, collect_arms, evidence_of
 from headprint.study.chapters.chapter import Chapter, Claim, Jobs, Planned, View
 from headprint.study.chapters.common import distinct
+from headprint.study.chapters.two_steps import RANDOM, WITHOUT_STEP_1, TwoSteps, two_step_jobs
 from headprint.study.groundwork import BaseConfig, Run, TaskConfig
 from headprint.study.groundwork.models import Model
 from headprint.study.pipeline import Cache, Job, Needs, stage
