@@ -153,7 +153,7 @@ class Description:
     decides: bool = True
 
 
-def option(default: Any, *, help: str, min: float | None = None, **about: Any) -> Any:
+def option(*, default: Any, help: str, min: float | None = None, **about: Any) -> Any:
     """Describe an option; a field of a class that derives from :class:`Options`.
 
     Args:
@@ -355,7 +355,7 @@ class MeasureOptions(Options):
         details='Under ``"batch-mean"``, ``batch_size`` examples (4 by default) in input order share one mean.',
     )
     objective: Objective = option(
-        "loss",
+        default="loss",
         panel="Measure",
         help="Differentiate the loss (the paper's), or the tokens' log odds, which do not vanish as the loss falls.",
         details='``"margin"`` is of -log(p / (1 - p)), with 1 - p at least 1e-3, and gives the reading ``"margin"``.',
@@ -370,7 +370,7 @@ class MeasureOptions(Options):
         unset="levels only",
     )
     blocks: Blocks = option(
-        "heads",
+        default="heads",
         panel="Measure",
         help="Whose gradients are sketched: the heads', or each layer's MLP's as well.",
         details="MLPs become ``PatternSet.mlp_sketches``, as many numbers as a layer's heads have "
