@@ -68,7 +68,7 @@ def test_a_shard_of_another_run_is_never_accepted(tmp_path, other):
         out.close({})
     os.replace(tmp_path / "b" / "part-00001.parquet", tmp_path / "a" / "part-00001.parquet")
     with pytest.raises(InputError, match=r"part-00001\.parquet cannot be used: .*another run"):
-        load(tmp_path / "a")
+        load(tmp_path / "a").pattern()
     with writer(tmp_path / "a") as out:
         assert out.finished == {0}
 
@@ -79,7 +79,7 @@ def test_a_shard_under_anothers_name_is_never_accepted(tmp_path, complete):
     shutil.copy(tmp_path / "part-00000.parquet", tmp_path / "part-00001.parquet")
     if complete:
         with pytest.raises(InputError, match=r"part-00001\.parquet cannot be used: it is shard 0 under another name"):
-            load(tmp_path)
+            load(tmp_path).pattern()
     else:
         assert load(tmp_path, partial=True).ids == [*shard(0).ids, *shard(2).ids]
     with writer(tmp_path) as out:
@@ -93,7 +93,7 @@ def test_a_shard_of_an_equal_run_with_other_numbers_is_never_accepted(tmp_path):
         out.write(1, *shard(7))
     shutil.copy(tmp_path / "b" / "part-00001.parquet", tmp_path / "a" / "part-00001.parquet")
     with pytest.raises(InputError, match="not the shard that the manifest lists"):
-        load(tmp_path / "a")
+        load(tmp_path / "a").pattern()
     with writer(tmp_path / "a") as out:
         assert out.finished == {0, 1}  # it is as good as the one that was there
         out.close({})
@@ -106,6 +106,13 @@ def test_a_shard_that_changes_after_the_set_was_opened_is_noticed(tmp_path):
     shutil.copy(tmp_path / "part-00000.parquet", tmp_path / "part-00001.parquet")
     with pytest.raises(InputError, match="cannot be used"):
         levels.pattern()
+
+
+def test_a_lost_shard_is_noticed_when_the_set_is_opened(tmp_path):
+    fill(tmp_path, range(3))
+    (tmp_path / "part-00001.parquet").unlink()
+    with pytest.raises(InputError, match=r"part-00001\.parquet cannot be used: it is missing"):
+        load(tmp_path)
 
 
 def damage_cut(path):
