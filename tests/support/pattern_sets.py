@@ -33,6 +33,19 @@ def random_pattern(seed, shape=(LAYERS, HEADS)):
     return np.random.default_rng(seed).lognormal(0, 0.7, shape)
 
 
+def planted(n=40, noise=0.2, seed=0, tasks=("math", "code", "facts", "coref"), shares=(0.7, 0.4)):
+    """Sets before and after of some tasks, and of a target made of the first of them."""
+    before = random_pattern(100)
+    changes = {task: random_pattern(seed + i) for i, task in enumerate(tasks)}
+    target = sum(share * changes[task] for share, task in zip(shares, tasks, strict=False))
+    every = {**changes, "target": target}
+    sets = {
+        task: (around(before, n, noise, 2 * i), around(before + step, n, noise, 2 * i + 1))
+        for i, (task, step) in enumerate(every.items())
+    }
+    return sets.pop("target"), sets
+
+
 def stored(levels: PatternSet, directory, size: int = 2) -> PatternSet:
     """The same set as a directory of small shards."""
     _, layers, heads = levels.shape
