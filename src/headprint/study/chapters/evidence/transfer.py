@@ -174,7 +174,7 @@ def _correlations(patterns: dict[str, Gains], sources: Sequence[str], targets: S
 def _views(exhibit: Exhibit, seeds: Sequence[int]) -> list[View]:
     table = exhibit.e2
     heat = HeatMap(
-        title="gain of the row's rows first, for the column's target",
+        title="source (row) first, for target (column)",
         values=table.gains,
         scale=Scale(label="fall of the log loss", diverging=True),
         labels=table.sources,
