@@ -16,7 +16,7 @@ COUNTS = {
     "n", "seed", "seeds", "train_rows", "steps", "rows_seen", "k", "draws", "size", "heads", "layers", "parameters",
     "train", "probe", "test", "missing",
 }  # fmt: skip
-FREE = {"config", "options", "versions", "share", "counts", "discovery", "findings", "falls", "warnings"}
+FREE = {"config", "options", "versions", "share", "counts", "penalty", "discovery", "findings", "falls", "warnings"}
 """Whose keys belong to somebody else, or hang on numbers that differ between processors."""
 
 
