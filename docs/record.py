@@ -37,6 +37,7 @@ COMMANDS = {
 }
 BROKEN = '{"prompt": "2 + 2 =", "completion": " 4"}\n{"prompt": "2 + 3 ="}\n'
 MANIFEST = "manifest.json"
+RANKING = re.compile(r"(layer 0 head 0 0 ?)+")  # how many heads rise, and are listed, depends on the rows
 PROGRESS = re.compile(r"\w+: [\d,]+ of [\d,]+ ")
 
 
@@ -107,7 +108,8 @@ def _words(text: str) -> list[str]:
     """What a command prints without numbers, shading and the width of columns; its lines, empty ones left out."""
     text = re.sub(r"\d[\d.,]*(e[+-]\d+)?", "0", text)
     text = re.sub(r"[░▒▓█≡=#–-]", " ", text)
-    return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+    lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+    return [line for line in lines if not RANKING.fullmatch(line)]
 
 
 def _keys(text: str) -> list[str]:
