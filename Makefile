@@ -18,7 +18,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-# The whole paper on the embedded laboratory: fine-tuning, patterns, every table and figure, a report. About six minutes
+# The whole paper on the embedded laboratory: fine-tuning, patterns, every table and figure, a report. Three to six minutes
 # on two cores. After an interruption the same command continues.
 demo: $(READY)
 	$(BIN)/headprint study --out runs/demo
