@@ -284,13 +284,16 @@ SECTIONS = {
 
 def table(found: dict[str, Any]) -> str:
     """The committed page."""
-    machine = found["machine"]
+    made: dict[str, list[str]] = {}
+    for section, machine in found["machines"].items():
+        versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+        made.setdefault(f"{machine['processor']}, threads: {machine['threads']}; {versions}", []).append(section)
     lines = [
         "# Measured on a CPU",
         "",
-        f"`python benchmarks/cpu.py` on {machine['processor']}, {machine['threads']} threads; "
-        + ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-        + f"; seed {SEED}. Ratios: median (lowest to highest) over rounds of one process.",
+        f"`python benchmarks/cpu.py`, seed {SEED}. Ratios: median (lowest to highest) over rounds in one process. On:",
+        "",
+        *(f"- {', '.join(sections)}: {machine}" for machine, sections in made.items()),
         "",
         "| figure | goal | measured | |",
         "|---|---|---|---|",
@@ -364,7 +367,7 @@ def main() -> None:
     RESULTS.mkdir(exist_ok=True)
     file = RESULTS / "cpu.json"
     found = json.loads(file.read_text()) if file.exists() and not QUICK else {}
-    found["machine"] = {
+    machine = {
         "processor": provenance.processor(),
         "threads": torch.get_num_threads(),
         "system": platform.platform(),
@@ -373,6 +376,7 @@ def main() -> None:
     for name in arguments or SECTIONS:
         print(name, flush=True)
         found[name] = SECTIONS[name]()
+        found.setdefault("machines", {})[name] = machine
         if not QUICK:
             file.write_text(json.dumps(found, indent=1) + "\n")
     page = table(found)
