@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headprint.lab import task_rows
+from headprint.lab.pyeval import EvaluationError, call
 from headprint.lab.tasks.code import TRIALS
-from headprint.lab.tasks.pyeval import EvaluationError, call
 
 
 def python(source: str, *arguments: Any) -> Any:

@@ -11,36 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, LlamaConfig
-from transformers.utils import logging
 from trl import SFTTrainer
 
 import headprint
 from headprint import models
 from headprint.base.errors import InputError
 from headprint.cli.app import run
-from support.toy_tokenizers import toy_tokenizer
 
 FIELDS = {"max_steps": 4, "per_device_train_batch_size": 2, "learning_rate": 1e-2, "logging_steps": 1}
 SETTINGS = [word for name, value in FIELDS.items() for word in ("--set", f"{name}={value}")]
-
-
-@pytest.fixture(autouse=True)
-def no_bars() -> None:
-    logging.disable_progress_bar()
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory) -> Path:
-    directory = tmp_path_factory.mktemp("models") / "toy"
-    tokenizer = toy_tokenizer("bos")
-    config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4
-    )
-    torch.manual_seed(0)
-    AutoModelForCausalLM.from_config(config).save_pretrained(directory)
-    tokenizer.save_pretrained(directory)
-    return directory
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ import random
 from typing import Any
 
 from headprint.lab.functions import WORDS, Function, function
+from headprint.lab.pyeval import EvaluationError, call
 from headprint.lab.tasks.base import Item, Row, Task
-from headprint.lab.tasks.pyeval import EvaluationError, call
 
 TRIALS: dict[str, tuple[Any, ...]] = {
     "x": tuple(range(-3, 26)),

@@ -2,9 +2,9 @@
 
 import random
 
+from headprint.lab.pyeval import EvaluationError, call
 from headprint.lab.tasks.base import Item, Row, Task
 from headprint.lab.tasks.facts import fact_key
-from headprint.lab.tasks.pyeval import EvaluationError, call
 from headprint.lab.world import ATTRIBUTES, FACTS, TOWNS
 
 

@@ -3,8 +3,8 @@
 import random
 
 from headprint.lab.problems import ASKED, Problem, problem
+from headprint.lab.pyeval import EvaluationError, call
 from headprint.lab.tasks.base import Item, Row, Task
-from headprint.lab.tasks.pyeval import EvaluationError, call
 
 
 def solution(drawn: Problem) -> str:
